@@ -1,0 +1,1 @@
+"""Embeddings for robot VLA platforms."""

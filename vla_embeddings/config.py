@@ -1,0 +1,84 @@
+"""Settings, read from `EMBEDDING_*` environment variables and checked once."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vla_embeddings.errors import ConfigurationError
+
+Device = Literal["auto", "cpu", "cuda", "tensorrt"]
+Precision = Literal["auto", "fp32", "fp16", "int8"]
+
+DEFAULT_REDIS_URL = "redis://localhost:6379"
+
+
+def _default_models_dir() -> Path:
+    cache_home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache_home).expanduser() / "vla-embeddings" / "models"
+
+
+class EmbeddingConfig(BaseSettings):
+    """All settings; each field `x` is read from the variable `EMBEDDING_X`.
+
+    `embedding_config` is the instance made from the environment. Build another one to pass
+    settings in code: `EmbeddingConfig(device="cpu", cache_ttl=60)`.
+
+    Raises:
+        ConfigurationError: a value is unusable; the message names the variable.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="EMBEDDING_", frozen=True, extra="ignore")
+
+    enable_embeddings: bool = True
+    text_model_name: str = Field("all-MiniLM-L6-v2", min_length=1)
+    """Hub id, its last part, or the folder of a local checkpoint."""
+    image_model_name: str = Field("clip-vit-base-patch32", min_length=1)
+    """Hub id, its last part, or the folder of a local checkpoint."""
+    device: Device = "auto"
+    precision: Precision = "auto"
+    """`auto` is fp16 on a GPU and fp32 on a CPU; int8 is never chosen silently."""
+    models_dir: Path = Field(default_factory=_default_models_dir)
+    """Folder of the exported models."""
+    redis_url: str = DEFAULT_REDIS_URL
+    cache_ttl: int = Field(300, ge=0)
+    """Seconds an embedding stays in the cache; 0 stores nothing."""
+    cache_max_connections: int = Field(10, ge=1)
+    database_url: SecretStr | None = None
+    """PostgreSQL address for the command line; library calls take the caller's own handle."""
+    similarity_threshold: float = Field(0.7, ge=-1.0, le=1.0)
+    similarity_top_k: int = Field(10, ge=1, le=10_000)
+    use_hnsw_index: bool = True
+    """HNSW, or IVFFlat where false, for the indexes `vla-embeddings db init` creates."""
+    hnsw_m: int = Field(16, ge=2, le=100)
+    hnsw_ef_construction: int = Field(64, ge=4, le=1000)
+
+    def __init__(self, **values: Any) -> None:
+        # pydantic's own error names the field, not the variable that a person has to mend.
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error, set(values))) from None
+
+    @field_validator("text_model_name", "image_model_name")
+    @classmethod
+    def _short_name(cls, name: str) -> str:
+        """The last part of a hub id; folders stay as they are."""
+        looks_like_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+        if looks_like_hub_id and not Path(name).is_dir():
+            return name.rpartition("/")[2]
+        return name
+
+
+def _explain(error: ValidationError, passed: set[str]) -> str:
+    lines: list[str] = []
+    for fault in error.errors():
+        field = str(fault["loc"][0]) if fault["loc"] else "settings"
+        name = field if field in passed else f"EMBEDDING_{field.upper()}"
+        lines.append(f"{name}={fault['input']!r}: {fault['msg']}")
+    return "; ".join(lines)
+
+
+embedding_config = EmbeddingConfig()
