@@ -1,0 +1,7 @@
+"""The Redis cache of embeddings: never slows, never breaks, never lies."""
+
+from vla_embeddings.cache.embedding_cache import CacheStats, EmbeddingCache
+from vla_embeddings.cache.flight import SingleFlight
+from vla_embeddings.cache.keys import image_key, instruction_key
+
+__all__ = ["CacheStats", "EmbeddingCache", "SingleFlight", "image_key", "instruction_key"]

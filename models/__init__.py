@@ -1,0 +1,32 @@
+"""Which models there are, and where their exported artefacts lie."""
+
+from vla_embeddings.models.manifest import FileRecord, Manifest, Parity
+from vla_embeddings.models.registry import (
+    CLIP_IMAGE,
+    CLIP_TEXT,
+    MINILM,
+    MODELS,
+    Checkpoint,
+    Kind,
+    Model,
+    Precision,
+    find_model,
+)
+from vla_embeddings.models.store import Artifact, ArtifactStore
+
+__all__ = [
+    "CLIP_IMAGE",
+    "CLIP_TEXT",
+    "MINILM",
+    "MODELS",
+    "Artifact",
+    "ArtifactStore",
+    "Checkpoint",
+    "FileRecord",
+    "Kind",
+    "Manifest",
+    "Model",
+    "Parity",
+    "Precision",
+    "find_model",
+]

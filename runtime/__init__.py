@@ -1,0 +1,33 @@
+"""ONNX Runtime: texts and images to vectors, without PyTorch."""
+
+from vla_embeddings.runtime.decode import ImageInput, decode
+from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
+from vla_embeddings.runtime.lane import Lane, LaneSettings, image_lane, text_lane
+from vla_embeddings.runtime.pixels import preprocess
+from vla_embeddings.runtime.providers import (
+    CPU_CHOICE,
+    ProviderChoice,
+    choose_providers,
+    onnxruntime,
+)
+from vla_embeddings.runtime.session import Session
+from vla_embeddings.runtime.threads import available_cpus
+
+__all__ = [
+    "CPU_CHOICE",
+    "ImageEncoder",
+    "ImageInput",
+    "Lane",
+    "LaneSettings",
+    "ProviderChoice",
+    "Session",
+    "TextEncoder",
+    "available_cpus",
+    "cache_fingerprint",
+    "choose_providers",
+    "decode",
+    "image_lane",
+    "onnxruntime",
+    "preprocess",
+    "text_lane",
+]

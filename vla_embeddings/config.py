@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from vla_embeddings.errors import ConfigurationError
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
-Precision = Literal["auto", "fp32", "fp16", "int8"]
+PrecisionSetting = Literal["auto", "fp32", "fp16", "int8"]
 
 DEFAULT_REDIS_URL = "redis://localhost:6379"
 
@@ -38,7 +38,7 @@ class EmbeddingConfig(BaseSettings):
     image_model_name: str = Field("clip-vit-base-patch32", min_length=1)
     """Hub id, its last part, or the folder of a local checkpoint."""
     device: Device = "auto"
-    precision: Precision = "auto"
+    precision: PrecisionSetting = "auto"
     """`auto` is fp16 on a GPU and fp32 on a CPU; int8 is never chosen silently."""
     models_dir: Path = Field(default_factory=_default_models_dir)
     """Folder of the exported models."""

@@ -9,6 +9,7 @@ catches sensibly:
     ├── ConfigurationError (ValueError)      an EMBEDDING_* variable or setting
     ├── EmbeddingsDisabled (RuntimeError)    EMBEDDING_ENABLE_EMBEDDINGS is false
     ├── ServiceClosed (RuntimeError)         used after cleanup()
+    ├── Overloaded (RuntimeError)            too many embeddings are waiting already
     ├── MissingDependency (ImportError)      an optional extra is not installed
     ├── ModelNotFound (FileNotFoundError)    no checkpoint or artefact where one is needed
     ├── ArtifactDamaged (RuntimeError)       an artefact that is not what its manifest says
@@ -47,6 +48,10 @@ class EmbeddingsDisabled(EmbeddingError, RuntimeError):
 
 class ServiceClosed(EmbeddingError, RuntimeError):
     """The service was used after `cleanup()`."""
+
+
+class Overloaded(EmbeddingError, RuntimeError):
+    """More embeddings are waiting than the service lets wait; try again later."""
 
 
 class MissingDependency(EmbeddingError, ImportError):

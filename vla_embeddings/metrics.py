@@ -4,7 +4,7 @@ A platform with a registry of its own passes it to `register` once; the same col
 report to both.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # Seconds. A cached text vector takes tens of microseconds, a cold image on CPU about 0.1 s.
 LATENCY_BUCKETS = (
@@ -21,6 +21,16 @@ CACHE_HITS = Counter("embedding_cache_hits_total", "Embeddings served from the c
 CACHE_MISSES = Counter(
     "embedding_cache_misses_total", "Embeddings looked for in the cache and not found.", ["kind"]
 )
+CACHE_ERRORS = Counter(
+    "embedding_cache_errors_total",
+    "Cache operations that failed, and entries that did not check out; callers saw a miss.",
+    ["reason"],
+)
+CACHE_BREAKER_STATE = Gauge(
+    "embedding_cache_breaker_state",
+    "0 closed: Redis is used; 1 half-open: it is being tried again; 2 open: it is bypassed.",
+    ["server"],
+)
 SEARCH_SECONDS = Histogram(
     "similarity_search_seconds",
     "Time of one similarity search, connection included.",
@@ -34,7 +44,15 @@ SEARCH_RESULTS = Histogram(
     buckets=(0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10000),
 )
 
-COLLECTORS = (GENERATION_SECONDS, CACHE_HITS, CACHE_MISSES, SEARCH_SECONDS, SEARCH_RESULTS)
+COLLECTORS = (
+    GENERATION_SECONDS,
+    CACHE_HITS,
+    CACHE_MISSES,
+    CACHE_ERRORS,
+    CACHE_BREAKER_STATE,
+    SEARCH_SECONDS,
+    SEARCH_RESULTS,
+)
 
 
 def register(registry: CollectorRegistry) -> None:

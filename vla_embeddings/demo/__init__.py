@@ -1,0 +1,1 @@
+"""The whole path once, on real servers: export, embed, cache, index, search."""

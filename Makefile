@@ -1,0 +1,45 @@
+# Two commands: `make demo` and `make test`. Each makes .venv by itself.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# Everything the commands make stays in the clone.
+export EMBEDDING_MODELS_DIR ?= $(CURDIR)/.artifacts/models
+
+.PHONY: demo test check lint types wheel bench clean help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+demo: $(READY) ## the whole path once; ARGS="--json", ARGS="--images DIR", …
+	@$(BIN)/vla-embeddings demo $(ARGS)
+
+test: $(READY) ## all tests, on real servers and graphs; ARGS="-k search", …
+	$(BIN)/pytest $(ARGS)
+
+check: lint types wheel ## all that CI checks besides the tests
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+wheel: $(READY) ## build sdist and wheel, and look at what is in them
+	rm -rf dist build
+	$(BIN)/python -m build --quiet .
+	$(BIN)/check-wheel-contents --toplevel vla_embeddings dist/*.whl
+
+clean: ## remove everything the commands made
+	rm -rf .venv .artifacts build dist *.egg-info
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' || \
+	  { echo "Python 3.11 or newer with venv is needed (Debian: apt install python3-venv)."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  -e '.[cpu,export,weights,embedded,dev]'
+	@touch $(READY)

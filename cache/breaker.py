@@ -1,0 +1,71 @@
+"""A circuit breaker: a server that fails is left alone, and asked again from time to time."""
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Literal
+
+from vla_embeddings.metrics import CACHE_BREAKER_STATE
+
+logger = logging.getLogger(__name__)
+
+State = Literal["closed", "half-open", "open"]
+
+FAILURES_TO_OPEN = 3
+COOLDOWN_SECONDS = 1.0
+
+_SEVERITY: dict[State, int] = {"closed": 0, "half-open": 1, "open": 2}
+
+
+class Breaker:
+    """Opens after three failures in a row; a second later one probe may try whether it closes.
+
+    Args:
+        server: the server's name in logs and metrics, without credentials.
+    """
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._state: State = "closed"
+        self._failures = 0
+        self._probe_after = 0.0
+        self._gauge = CACHE_BREAKER_STATE.labels(server)
+        self._gauge.set(_SEVERITY["closed"])
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def begin_probe(self) -> bool:
+        """Whether the caller shall probe the server now; one caller a second gets True."""
+        if self._state != "open" or time.monotonic() < self._probe_after:
+            return False
+        self._enter("half-open")
+        return True
+
+    def failed(self, reason: str) -> None:
+        """Note a failure; `reason` must not hold credentials."""
+        self._failures += 1
+        self._probe_after = time.monotonic() + COOLDOWN_SECONDS
+        if self._state == "half-open":
+            self._enter("open")
+        elif self._state == "closed" and self._failures >= FAILURES_TO_OPEN:
+            logger.warning("%s fails (%s); going on without it", self._server, reason)
+            self._enter("open")
+
+    def succeeded(self) -> None:
+        """Note an answer."""
+        self._failures = 0
+        if self._state != "closed":
+            logger.info("%s answers again", self._server)
+            self._enter("closed")
+
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self._gauge.set(_SEVERITY[state])
+
+
+def worst(breakers: Iterable[Breaker]) -> State:
+    """The state that is furthest from closed."""
+    states: list[State] = ["closed", *(breaker.state for breaker in breakers)]
+    return max(states, key=_SEVERITY.__getitem__)

@@ -1,0 +1,327 @@
+"""`EmbeddingCache`: what the service and its users call."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypedDict, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vla_embeddings.cache.address import Address
+from vla_embeddings.cache.breaker import Breaker, State, worst
+from vla_embeddings.cache.cluster import Cluster
+from vla_embeddings.cache.entry import Storage, as_vector, expiry_ms, pack, unpack
+from vla_embeddings.cache.guard import Limits
+from vla_embeddings.cache.keys import kind_of, wire_key
+from vla_embeddings.cache.recent import RecentEntries
+from vla_embeddings.cache.server import Server
+from vla_embeddings.cache.tally import Tally
+from vla_embeddings.config import embedding_config
+from vla_embeddings.errors import CacheUnavailable, ConfigurationError, InvalidInput
+
+logger = logging.getLogger(__name__)
+
+Vector = NDArray[np.float32]
+T = TypeVar("T")
+
+# Keys of one round trip: 1.5 MB of 384-d float32 vectors.
+CHUNK = 1000
+
+
+class CacheStats(TypedDict):
+    """What `EmbeddingCache.get_stats` returns. None means that Redis did not say."""
+
+    connected: bool
+    total_keys: int | None
+    """Keys below `embedding:`, on all servers of a cluster."""
+    memory_used: str | None
+    """Memory of the whole server or cluster, for people, as in `1.5 MiB`."""
+    memory_used_bytes: int | None
+    hits: int
+    misses: int
+    hit_rate: float
+    """hits / (hits + misses) since this cache was made; 0.0 before the first look-up."""
+    errors: int
+    breaker: State
+    """Of a cluster, the worst of its servers'."""
+
+
+class EmbeddingCache:
+    """Embeddings in Redis, behind a small memory of this process.
+
+    A Redis that is down, slow, full or wrong makes look-ups miss and stores return False; only
+    `clear_pattern` raises. Construction opens nothing and needs no event loop. One cache serves
+    any number of event loops: each gets its own connections, which `close()` closes from within
+    that loop, and all share the memory and the counts.
+
+    Args:
+        redis_url: `redis://`, `rediss://`, `unix://`, `redis+cluster://` or `rediss+cluster://`;
+            EMBEDDING_REDIS_URL where None.
+        ttl: seconds an embedding is kept; 0 stores nothing; EMBEDDING_CACHE_TTL where None.
+        max_connections: to each server, from each event loop; further calls wait their turn.
+            EMBEDDING_CACHE_MAX_CONNECTIONS where None.
+        deadline: seconds that one operation on Redis may take, connecting included and waiting
+            for a turn not; a batch gets 0.1 ms more per key.
+        memory_entries: embeddings kept in this process; 0 for none.
+        storage: "float16" halves Redis's memory; the cosine of a stored unit vector to the
+            original stays above 0.9999998 (384 and 512 dimensions, 10,000 random vectors).
+
+    Raises:
+        ConfigurationError: a setting that cannot be used.
+    """
+
+    def __init__(
+        self,
+        redis_url: str | None = None,
+        ttl: int | None = None,
+        max_connections: int | None = None,
+        *,
+        deadline: float = 0.025,
+        memory_entries: int = 1024,
+        storage: Storage = "float32",
+    ) -> None:
+        config = embedding_config
+        self._address = Address.from_url(config.redis_url if redis_url is None else redis_url)
+        self._ttl = config.cache_ttl if ttl is None else ttl
+        self._limits = Limits(
+            deadline, config.cache_max_connections if max_connections is None else max_connections
+        )
+        self._storage: Storage = storage
+        _check_settings(self._ttl, self._limits, memory_entries, storage)
+        self._recent = RecentEntries(memory_entries)
+        self._tally = Tally()
+        self._breakers: dict[str, Breaker] = {}
+        self._refusing = False
+        self._stores: dict[asyncio.AbstractEventLoop, Server | Cluster] = {}
+
+    async def get_embedding(self, key: str) -> Vector | None:
+        """The embedding stored under `key`, or None.
+
+        Returns:
+            Shape (n,), float32, read-only: it may be shared; `.copy()` gives one to change.
+
+        Raises:
+            InvalidInput: an unusable key.
+        """
+        return (await self.get_many([key]))[key]
+
+    async def set_embedding(self, key: str, embedding: ArrayLike, ttl: int | None = None) -> bool:
+        """Store an embedding; whether Redis took it.
+
+        Args:
+            key: from `instruction_key` or `image_key`; `embedding:` is put before it where absent.
+            embedding: shape (n,), finite; stored as float32 or float16 (see `storage`).
+            ttl: seconds; the cache's own where None; 0 stores nothing.
+
+        Raises:
+            InvalidInput: an unusable key or embedding, or a negative `ttl`.
+        """
+        return (await self.set_many({key: embedding}, ttl))[key]
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Vector | None]:
+        """The embeddings of many keys, in one round trip per 1,000.
+
+        Returns:
+            One item per key, in the order given; see `get_embedding`.
+
+        Raises:
+            InvalidInput: an unusable key.
+        """
+        names = {key: wire_key(key) for key in keys}
+        found = self._recent.get_many(names.values())
+        unknown = [name for name in names.values() if name not in found]
+        for chunk in _chunks(unknown):
+            found.update(await self._fetch(chunk))
+        self._note(unknown, found)
+        return {key: found[name].copy() if name in found else None for key, name in names.items()}
+
+    async def set_many(
+        self, embeddings: Mapping[str, ArrayLike], ttl: int | None = None
+    ) -> dict[str, bool]:
+        """Store many embeddings, in one round trip per 1,000; for each, whether Redis took it.
+
+        Nothing is stored where one of them cannot be used. See `set_embedding`.
+        """
+        seconds = self._ttl if ttl is None else ttl
+        if seconds < 0:
+            raise InvalidInput(f"ttl must be 0 or more seconds; got {seconds}.")
+        names = {key: wire_key(key) for key in embeddings}
+        vectors = {
+            names[key]: as_vector(embedding, self._storage)
+            for key, embedding in embeddings.items()
+        }
+        if seconds == 0:
+            return dict.fromkeys(names, False)
+        self._recent.put_many((name, vector, seconds) for name, vector in vectors.items())
+        taken: set[bytes] = set()
+        for chunk in _chunks(list(vectors)):
+            taken |= await self._send(chunk, vectors, seconds)
+        return {key: name in taken for key, name in names.items()}
+
+    async def clear_pattern(self, pattern: str) -> int:
+        """Remove the embeddings whose keys match, such as "instruction:*"; how many there were.
+
+        The pattern is Redis's glob below the prefix `embedding:`, so other keys are out of reach.
+        This process forgets all it holds; others keep theirs until they expire.
+
+        Raises:
+            CacheUnavailable: Redis failed; part of the keys may be gone.
+        """
+        self._recent.clear()
+        return sum(
+            [
+                await server.remove(page)
+                for server in await self._store().masters()
+                async for page in server.find(wire_key(pattern))
+            ]
+        )
+
+    async def get_stats(self) -> CacheStats:
+        """How full and how useful the cache is; answers with Redis down, too."""
+        total_keys = memory = None
+        try:
+            servers = await self._store().masters()
+            memory = sum([await server.memory_used() for server in servers])
+            total_keys = sum(
+                [len(page) for server in servers async for page in server.find(wire_key("*"))]
+            )
+        except CacheUnavailable:
+            total_keys = memory = None
+        tally = self._tally
+        return CacheStats(
+            connected=total_keys is not None,
+            total_keys=total_keys,
+            memory_used=None if memory is None else _for_people(memory),
+            memory_used_bytes=memory,
+            hits=tally.hits,
+            misses=tally.misses,
+            hit_rate=tally.hits / max(1, tally.hits + tally.misses),
+            errors=tally.errors,
+            breaker=worst(self._breakers.values()),
+        )
+
+    async def close(self) -> None:
+        """Close this event loop's connections; a later call opens new ones."""
+        store = self._stores.pop(asyncio.get_running_loop(), None)
+        if store is not None:
+            await store.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"EmbeddingCache({self._address.name}, ttl={self._ttl})"
+
+    def _store(self) -> Server | Cluster:
+        """The connections of the running event loop, made on first use."""
+        loop = asyncio.get_running_loop()
+        store = self._stores.get(loop)
+        if store is None:
+            # Loops that ended without close() would otherwise be kept for ever.
+            self._stores = {old: s for old, s in self._stores.items() if not old.is_closed()}
+            if self._address.cluster:
+                store = Cluster(self._address, self._connect)
+            else:
+                store = self._connect(self._address)
+            self._stores[loop] = store
+        return store
+
+    def _connect(self, address: Address) -> Server:
+        breaker = self._breakers.get(address.name)
+        if breaker is None:
+            breaker = self._breakers[address.name] = Breaker(address.name)
+        return Server(address, breaker, self._tally, self._limits)
+
+    async def _fetch(self, names: Sequence[bytes]) -> dict[bytes, Vector]:
+        """The entries that Redis has and that check out."""
+        replies = await self._store().read(names)
+        found = unpack(names, replies)
+        if len(found) < len(names):
+            self._note_faults(
+                reply for name, reply in zip(names, replies, strict=True) if name not in found
+            )
+        now_ms = time.time() * 1000
+        self._recent.put_many(
+            # Clocks differ between hosts; a wrong one must not keep an entry for longer.
+            (name, found[name], min((expiry_ms(reply) - now_ms) / 1000, self._ttl))
+            for name, reply in zip(names, replies, strict=True)
+            if isinstance(reply, bytes) and name in found
+        )
+        return found
+
+    async def _send(
+        self, names: Sequence[bytes], vectors: Mapping[bytes, Vector], seconds: int
+    ) -> set[bytes]:
+        """Store the vectors of `names`; those that Redis took."""
+        expires_ms = int((time.time() + seconds) * 1000)
+        entries = [(name, pack(name, vectors[name], expires_ms, self._storage)) for name in names]
+        replies = await self._store().write(entries, seconds * 1000)
+        self._note_refusals(replies)
+        return {name for name, reply in zip(names, replies, strict=True) if reply is True}
+
+    def _note(self, unknown: Sequence[bytes], found: Mapping[bytes, Vector]) -> None:
+        self._tally.add_hits(found)
+        self._tally.add_misses(name for name in unknown if name not in found)
+        if logger.isEnabledFor(logging.DEBUG):
+            for name in found:
+                logger.debug("Cache hit for %s embedding: %s", kind_of(name), name.decode())
+
+    def _note_faults(self, replies: Iterable[object]) -> None:
+        """Count what was under our keys and is no entry."""
+        for reply in replies:
+            if isinstance(reply, Exception):
+                self._tally.add_error(type(reply).__name__)
+            elif reply is not None:
+                self._tally.add_error("damaged")
+
+    def _note_refusals(self, replies: Sequence[object]) -> None:
+        """Count what a server that is well otherwise did not store; say so once."""
+        reasons = [type(reply).__name__ for reply in replies if isinstance(reply, Exception)]
+        for reason in reasons:
+            self._tally.add_error(reason)
+        if reasons and not self._refusing:
+            self._refusing = True
+            logger.warning("%s does not store embeddings (%s)", self._address.name, reasons[0])
+        elif self._refusing and not reasons and True in replies:
+            self._refusing = False
+            logger.info("%s stores embeddings again", self._address.name)
+
+
+def _check_settings(ttl: int, limits: Limits, memory_entries: int, storage: str) -> None:
+    """Raises ConfigurationError where a setting cannot be used."""
+    for setting, value, least in (
+        ("ttl", ttl, 0),
+        ("max_connections", limits.max_connections, 1),
+        ("memory_entries", memory_entries, 0),
+    ):
+        if value < least:
+            raise ConfigurationError(f"{setting} must be {least} or more; got {value}.")
+    if not limits.deadline > 0:
+        raise ConfigurationError(f"deadline must be more than 0 seconds; got {limits.deadline}.")
+    if storage not in get_args(Storage):
+        raise ConfigurationError(f"storage must be float32 or float16; got {storage!r}.")
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+def _for_people(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"

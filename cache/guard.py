@@ -1,0 +1,92 @@
+"""Operations on one server: a bounded number at once, each under a deadline."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vla_embeddings.cache.breaker import Breaker
+from vla_embeddings.cache.tally import Tally
+from vla_embeddings.errors import CacheUnavailable
+
+T = TypeVar("T")
+
+# Seconds a probe may take to connect: a TLS handshake over a network can outlast the deadline.
+CONNECT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds one operation may take, and operations (each on one connection) at once."""
+
+    deadline: float
+    max_connections: int
+
+
+class Guard:
+    """Runs operations while the breaker is closed, and probes the server while it is not.
+
+    Args:
+        probe: one small operation like those that are guarded.
+    """
+
+    def __init__(
+        self, breaker: Breaker, tally: Tally, limits: Limits, probe: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.breaker = breaker
+        self._tally = tally
+        self._deadline = limits.deadline
+        self._turns = asyncio.Semaphore(limits.max_connections)
+        self._probe = probe
+        self._probing: asyncio.Task[None] | None = None
+
+    async def run(self, work: Callable[[], Awaitable[T]], *, extra_seconds: float = 0.0) -> T:
+        """The result of `work()`, within the deadline and `extra_seconds`.
+
+        Waiting for a turn does not count: many callers at once are no fault of the server.
+
+        Raises:
+            CacheUnavailable: the breaker is not closed, or the server failed.
+        """
+        self._refuse_unless_closed()
+        async with self._turns:
+            self._refuse_unless_closed()  # it may have opened while this caller waited
+            try:
+                async with asyncio.timeout(self._deadline + extra_seconds):
+                    result = await work()
+            except Exception as error:  # a broken server makes its client raise anything
+                reason = type(error).__name__
+                self._tally.add_error(reason)
+                self.breaker.failed(reason)
+                # Redis repeats a refused AUTH with its arguments, so the text is not passed on.
+                raise CacheUnavailable(f"Redis failed ({reason}).") from None
+            self.breaker.succeeded()
+            return result
+
+    async def close(self) -> None:
+        """Stop a probe that is under way."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait((self._probing,))
+
+    def _refuse_unless_closed(self) -> None:
+        if self.breaker.state == "closed":
+            return
+        if self.breaker.begin_probe():
+            # In the background: no caller waits to find out that the server is still down.
+            self._probing = asyncio.get_running_loop().create_task(self._try_again())
+        raise CacheUnavailable("Redis failed and is bypassed; it is probed once a second.")
+
+    async def _try_again(self) -> None:
+        try:
+            async with self._turns:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._probe()
+                async with asyncio.timeout(self._deadline):
+                    await self._probe()
+        except BaseException as error:  # as in run, and a cancelled probe must not stay half-open
+            self.breaker.failed(type(error).__name__)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self.breaker.succeeded()

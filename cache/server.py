@@ -1,0 +1,160 @@
+"""The commands of the cache on one Redis server."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Self
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.exceptions import AskError, InvalidResponse
+from redis.typing import EncodableT
+
+from vla_embeddings.cache.address import Address
+from vla_embeddings.cache.breaker import Breaker
+from vla_embeddings.cache.guard import Guard, Limits
+from vla_embeddings.cache.keys import wire_key
+from vla_embeddings.cache.tally import Tally
+from vla_embeddings.errors import CacheUnavailable
+
+# Seconds that a batch's deadline grows by per key: several times what loopback takes.
+SECONDS_PER_KEY = 0.0001
+CLOSE_SECONDS = 1.0
+SCAN_COUNT = 1000
+
+
+class SlotRange(NamedTuple):
+    """The slots `first` to `last`, both included, and the server that owns them."""
+
+    first: int
+    last: int
+    owner: Address
+
+
+class Server:
+    """One server's connections, for one event loop.
+
+    On a server of a cluster each key gets a command of its own, in one pipeline, because all
+    keys of one command must be of the same slot.
+    """
+
+    def __init__(self, address: Address, breaker: Breaker, tally: Tally, limits: Limits) -> None:
+        self.address = address
+        self.breaker = breaker
+        pool = ConnectionPool(**address.options, max_connections=limits.max_connections)
+        self._client = Redis.from_pool(pool)
+        self._guard = Guard(breaker, tally, limits, self._probe)
+
+    async def read(self, keys: Sequence[bytes]) -> list[object]:
+        """The reply for each key, in order: a value, an error, or None."""
+        try:
+            return await self._guard.run(
+                partial(self._get, keys), extra_seconds=SECONDS_PER_KEY * len(keys)
+            )
+        except CacheUnavailable:
+            return [None] * len(keys)
+
+    async def write(
+        self, entries: Sequence[tuple[bytes, bytes]], milliseconds: int
+    ) -> list[object]:
+        """The reply for each pair of key and value: True, an error, or None."""
+        commands = [("SET", key, value, "PX", milliseconds) for key, value in entries]
+        try:
+            return await self._guard.run(
+                partial(self._pipeline, commands), extra_seconds=SECONDS_PER_KEY * len(commands)
+            )
+        except CacheUnavailable:
+            return [None] * len(commands)
+
+    async def find(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        """The keys that match, page by page.
+
+        Raises:
+            CacheUnavailable: the server fails.
+        """
+        cursor, page = await self._guard.run(partial(self._scan, 0, pattern))
+        yield page
+        while cursor:
+            cursor, page = await self._guard.run(partial(self._scan, cursor, pattern))
+            yield page
+
+    async def remove(self, keys: Sequence[bytes]) -> int:
+        """Remove the keys; the number that were there.
+
+        Raises:
+            CacheUnavailable: the server fails.
+        """
+        if not keys:
+            return 0
+        return await self._guard.run(
+            partial(self._unlink, keys), extra_seconds=SECONDS_PER_KEY * len(keys)
+        )
+
+    async def memory_used(self) -> int:
+        """Bytes that the server's data take, ours and others'.
+
+        Raises:
+            CacheUnavailable: the server fails.
+        """
+        return await self._guard.run(self._used_memory)
+
+    async def masters(self) -> list[Self]:
+        """The servers that hold keys: this one."""
+        return [self]
+
+    async def slot_owners(self) -> list[SlotRange]:
+        """Which server of the cluster owns which slots.
+
+        Raises:
+            CacheUnavailable: the server fails, or is in no cluster.
+        """
+        return await self._guard.run(self._cluster_slots)
+
+    async def close(self) -> None:
+        """Close all connections, those in use too."""
+        await self._guard.close()
+        with contextlib.suppress(Exception):  # a peer that is gone cannot say goodbye
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._client.aclose()
+
+    async def _get(self, keys: Sequence[bytes]) -> list[object]:
+        if self.address.cluster:
+            return await self._pipeline([("GET", key) for key in keys])
+        replies = await self._command("MGET", *keys)
+        if not isinstance(replies, list) or len(replies) != len(keys):
+            raise InvalidResponse("not the reply to MGET")
+        return replies
+
+    async def _unlink(self, keys: Sequence[bytes]) -> int:
+        if self.address.cluster:
+            replies = await self._pipeline([("UNLINK", key) for key in keys])
+            return sum(reply for reply in replies if isinstance(reply, int))
+        return int(await self._command("UNLINK", *keys))
+
+    async def _pipeline(self, commands: Sequence[tuple[EncodableT, ...]]) -> list[object]:
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
+
+    async def _scan(self, cursor: int, pattern: bytes) -> tuple[int, list[bytes]]:
+        position, page = await self._command("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
+        return position, page
+
+    async def _used_memory(self) -> int:
+        return int((await self._command("INFO", "memory"))["used_memory"])
+
+    async def _cluster_slots(self) -> list[SlotRange]:
+        return [
+            # A server that does not know its own address leaves the host out.
+            SlotRange(first, last, self.address.at((host or b"").decode(), port))
+            for first, last, (host, port, *_), *_ in await self._command("CLUSTER", "SLOTS")
+        ]
+
+    async def _probe(self) -> None:
+        # A read like the callers'; PING would be answered where reads are not allowed.
+        with contextlib.suppress(AskError):  # the key is another server's, and this one answers
+            await self._command("MGET", wire_key(""))
+
+    async def _command(self, *words: EncodableT) -> Any:
+        return await self._client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no annotation there

@@ -1,0 +1,100 @@
+"""The whole export of one model: checkpoint, graph, precisions, proof, artefact."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_embeddings.export.checkpoints import Source
+from vla_embeddings.export.ensure import Progress
+from vla_embeddings.export.graphs import OPSET, export_graph, fuse_graph
+from vla_embeddings.export.parity import Inputs, encode, measure, require, save_samples
+from vla_embeddings.export.precisions import write_precision
+from vla_embeddings.export.provenance import exporter_digest, tool_versions
+from vla_embeddings.export.references import Reference, load_reference
+from vla_embeddings.export.samples import graph_inputs, parity_samples
+from vla_embeddings.models import Artifact, ArtifactStore, Manifest, Model, Precision
+from vla_embeddings.models.manifest import UNPROVEN
+from vla_embeddings.models.store import GRAPH, MANIFEST, PARITY, TOKENIZER, record_files
+
+
+def export_model(
+    model: Model,
+    precisions: Sequence[Precision],
+    source: Source,
+    store: ArtifactStore,
+    *,
+    progress: Progress = lambda step: None,
+) -> list[Artifact]:
+    """Export one model in some precisions.
+
+    Nothing of a precision is written unless its graph has the architecture's fused operators and
+    computes the PyTorch model's vectors.
+
+    Raises:
+        ExportError: a check failed; ParityError where it was the vectors.
+    """
+    progress("loading the PyTorch model")
+    reference = load_reference(model, source)
+    samples = parity_samples(model)
+    progress(f"computing {len(samples)} vectors in PyTorch")
+    expected = reference.vectors(samples)
+    inputs = graph_inputs(samples)
+    with tempfile.TemporaryDirectory(prefix="vla-export-") as scratch:
+        plain, fused = Path(scratch) / "plain.onnx", Path(scratch) / "fused.onnx"
+        progress("tracing the graph")
+        export_graph(reference.tower, model, plain)
+        progress("fusing operators")
+        fused_ops = fuse_graph(plain, model, fused)
+        artifacts = []
+        for precision in precisions:
+            progress(f"writing and proving {precision}")
+            draft = _draft(model, precision, source, fused_ops)
+            artifacts.append(_publish(store, model, draft, fused, reference, inputs, expected))
+    return artifacts
+
+
+def _publish(
+    store: ArtifactStore,
+    model: Model,
+    draft: Manifest,
+    fused: Path,
+    reference: Reference,
+    inputs: Inputs,
+    expected: NDArray[np.float32],
+) -> Artifact:
+    with store.staging(model, draft.precision) as folder:
+        write_precision(fused, draft.precision, folder / GRAPH)
+        if reference.tokenizer is not None:
+            reference.tokenizer.save(str(folder / TOKENIZER))
+        save_samples(folder / PARITY, inputs, expected)
+        draft = replace(draft, files=record_files(folder))
+        parity = measure(encode(Artifact(folder, draft, ""), inputs), expected)
+        require(parity, model.name, draft.precision)
+        (folder / MANIFEST).write_text(replace(draft, parity=parity).to_json())
+    return store.open(model, draft.precision)
+
+
+def _draft(
+    model: Model, precision: Precision, source: Source, fused_ops: Mapping[str, int]
+) -> Manifest:
+    return Manifest(
+        model=model.name,
+        kind=model.kind,
+        precision=precision,
+        dimension=model.dimension,
+        max_tokens=model.max_tokens,
+        weights="untrained" if source.weights is None else "trained",
+        source=source.label,
+        source_sha256=source.sha256,
+        pinned=source.pinned,
+        opset=OPSET,
+        fused_ops=fused_ops,
+        parity=UNPROVEN,
+        files={},
+        tools=tool_versions(),
+        exporter=exporter_digest(),
+    )

@@ -1,0 +1,157 @@
+"""The parts of the PyTorch models that become graphs: raw input in, unit vectors out.
+
+Pooling, projection, pixel normalisation and the final L2 normalisation are inside the graph, so
+nothing is left for Python to do. Each tower has the `config` attribute that optimum's exporter
+expects of a model.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import BertModel, CLIPModel
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
+
+
+class MiniLmTower(nn.Module):
+    """Token ids and attention mask, both (n, tokens) int64, to unit vectors (n, 384).
+
+    Mean pooling over the tokens of the mask, as sentence-transformers does for this model.
+    """
+
+    def __init__(self, network: BertModel) -> None:
+        super().__init__()
+        self.config = network.config
+        self.network = network
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * weights).sum(1) / weights.sum(1)
+        return functional.normalize(mean, dim=-1)
+
+
+class ClipImageTower(nn.Module):
+    """Pixels (n, 224, 224, 3) uint8, as decoded, to unit vectors (n, 512).
+
+    The patch convolution, whose stride is its width, is the matrix product that it amounts to.
+
+    Args:
+        network: a CLIP model.
+        mean, std: per channel, of pixels scaled to 0..1 (the checkpoint's image processor).
+    """
+
+    scale: Tensor
+    offset: Tensor
+    patch_weight: Tensor
+
+    def __init__(self, network: CLIPModel, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.config = network.config.vision_config
+        self.vision = network.vision_model
+        self.projection = network.visual_projection
+        self.size = self.config.patch_size
+        self.grid = self.config.image_size // self.size
+        kernel = self.vision.embeddings.patch_embedding.weight.detach()
+        flat = kernel.permute(2, 3, 1, 0).reshape(-1, kernel.shape[0])
+        pixels = self.size * self.size
+        self.register_buffer("patch_weight", flat.contiguous())
+        self.register_buffer("scale", (1 / (255 * torch.tensor(std))).repeat(pixels))
+        self.register_buffer("offset", (-torch.tensor(mean) / torch.tensor(std)).repeat(pixels))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        hidden = self.vision.pre_layrnorm(self._embed(pixels))
+        *blocks, last = self.vision.encoder.layers
+        for block in blocks:
+            hidden = block(hidden, None, None)[0]
+        # Only the class token is pooled, so the last block computes no other token's output.
+        normalised = last.layer_norm1(hidden)
+        pooled = _last_block(last, hidden[:, :1], normalised[:, :1], normalised, None)
+        projected = self.projection(self.vision.post_layernorm(pooled))
+        return functional.normalize(projected[:, 0], dim=-1)
+
+    def _embed(self, pixels: Tensor) -> Tensor:
+        grid, size = self.grid, self.size
+        patches = pixels.reshape(-1, grid, size, grid, size, 3).permute(0, 1, 3, 2, 4, 5)
+        flat = patches.reshape(-1, grid * grid, size * size * 3).to(self.patch_weight.dtype)
+        embedded = (flat * self.scale + self.offset) @ self.patch_weight
+        embeddings = self.vision.embeddings
+        first = embeddings.class_embedding.expand(embedded.shape[0], 1, -1)
+        return torch.cat([first, embedded], dim=1) + embeddings.position_embedding.weight
+
+
+class ClipTextTower(nn.Module):
+    """Token ids (n, tokens) int64, tokens <= 77, to unit vectors (n, 512).
+
+    There is no attention mask: attention is causal and the vector is pooled at the end-of-text
+    token, so tokens behind it cannot change the result.
+
+    All blocks but the last are traced without their causal mask: ONNX Runtime's fusion does not
+    recognise a mask, and its Attention operator makes its own (`graphs.fuse_graph` tells it to).
+    """
+
+    causal_mask: Tensor
+
+    def __init__(self, network: CLIPModel) -> None:
+        super().__init__()
+        self.config = network.config.text_config
+        self.text = network.text_model
+        self.projection = network.text_projection
+        length = self.config.max_position_embeddings
+        mask = torch.full((length, length), torch.finfo(torch.float32).min).triu(1)
+        self.register_buffer("causal_mask", mask)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        hidden = self.text.embeddings(input_ids=input_ids)
+        *blocks, last = self.text.encoder.layers
+        for block in blocks:
+            hidden = block(hidden, None, None)[0]
+        # The end-of-text token has the highest id of the vocabulary.
+        end = input_ids.argmax(dim=-1)
+        normalised = last.layer_norm1(hidden)
+        at_end = end[:, None, None].expand(-1, 1, hidden.shape[-1])
+        pooled = _last_block(
+            last,
+            hidden.gather(1, at_end),
+            normalised.gather(1, at_end),
+            normalised,
+            self.causal_mask[end][:, None, None, : input_ids.shape[1]],
+        )
+        projected = self.projection(self.text.final_layer_norm(pooled))
+        return functional.normalize(projected[:, 0], dim=-1)
+
+
+def _last_block(
+    block: CLIPEncoderLayer,
+    residual: Tensor,
+    query: Tensor,
+    tokens: Tensor,
+    mask: Tensor | None,
+) -> Tensor:
+    """A transformer block's output for one token, with keys and values of all.
+
+    Args:
+        block: the block.
+        residual: (n, 1, width), the pooled token.
+        query: (n, 1, width), the pooled token after the block's first LayerNorm.
+        tokens: (n, tokens, width), all tokens after the block's first LayerNorm.
+        mask: (n, 1, 1, tokens), added to the attention scores.
+    """
+    attention = block.self_attn
+
+    def heads(flat: Tensor) -> Tensor:
+        # A reshape whose sizes are known: ONNX Runtime's shape inference stops at any other.
+        split = flat.reshape(-1, flat.shape[1], attention.num_heads, attention.head_dim)
+        return split.transpose(1, 2)
+
+    scores = heads(attention.q_proj(query) * attention.scale) @ heads(
+        attention.k_proj(tokens)
+    ).transpose(2, 3)
+    if mask is not None:
+        scores = scores + mask
+    context = scores.softmax(-1) @ heads(attention.v_proj(tokens))
+    hidden: Tensor = residual + attention.out_proj(
+        context.transpose(1, 2).reshape(-1, 1, attention.embed_dim)
+    )
+    return hidden + block.mlp(block.layer_norm2(hidden))

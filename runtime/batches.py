@@ -1,0 +1,41 @@
+"""How texts of different lengths are put into batches."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Padded tokens in one batch. Beyond a few hundred the matrix products are as fast as they get
+# on a CPU, and a batch's activations leave its cache.
+TOKEN_BUDGET = 512
+
+
+def token_batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:
+    """Indices of texts, grouped so that no group exceeds `budget` tokens once padded.
+
+    Texts of like length share a batch, so that little is padded. A text longer than the budget
+    is a batch of its own.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and lengths[index] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def pad(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids padded with zeros to the longest row, and the mask of real tokens.
+
+    Returns:
+        Two arrays (n, tokens) int64.
+    """
+    longest = max(map(len, rows))
+    ids = np.zeros((len(rows), longest), np.int64)
+    mask = np.zeros((len(rows), longest), np.int64)
+    for row, tokens in enumerate(rows):
+        ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    return ids, mask

@@ -1,0 +1,150 @@
+"""Every kind of image, as upright RGB."""
+
+import io
+import threading
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from vla_embeddings.errors import InvalidInput
+
+ImageInput: TypeAlias = Image.Image | NDArray[np.uint8] | bytes
+
+# Formats that Pillow decodes by itself; EPS, for one, would start Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "ICO", "JPEG2000", "AVIF")
+
+MAX_PIXELS = 1024**3 // 4 // 3
+"""Pillow's own default limit against decompression bombs (a quarter GiB of RGB), kept here even
+where a program has lifted it or silenced its warning."""
+
+# The value that is white, in the modes wider than 8 bits; black is 0.
+_WHITE = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I;16N": 65535, "I": 65535, "F": 1.0}
+
+# How to turn an image upright, for each EXIF orientation but 1, which is upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+# Pillow reads an opened image in place, on first use: two threads must not do that at once.
+_LOADING = threading.Lock()
+
+
+def decode(image: ImageInput) -> Image.Image:
+    """Return the image as a person would see it: upright, opaque, 8-bit RGB.
+
+    - Encoded bytes: a complete file in one of `FORMATS`. Of an animation, the first frame; of a
+      PIL image, the frame it stands at.
+    - Arrays: uint8 of shape (H, W, 3), RGB, taken as they are.
+    - EXIF orientation is applied.
+    - Transparency (alpha channel, palette or single colour) shows white, like a page; what lies
+      hidden below it counts for nothing.
+    - Palette, bilevel, greyscale, CMYK (Adobe's inverted kind too), YCbCr, HSV and Lab images
+      are converted. Embedded colour profiles are not applied; the CLIP reference applies none.
+    - 16-bit greyscale is scaled from 0..65535, float from 0..1; it is never clipped.
+
+    Returns:
+        An RGB image, which is the caller's own where there was nothing to do: do not change it.
+
+    Raises:
+        InvalidInput: not an image, broken or truncated, without pixels, more than `MAX_PIXELS`
+            pixels, 16-bit or float values outside the range above, or an array of another
+            shape or dtype.
+    """
+    if isinstance(image, bytes):
+        return _upright_rgb(_open(image))
+    if isinstance(image, np.ndarray):
+        return _from_array(image)
+    if isinstance(image, Image.Image):
+        return _upright_rgb(image)
+    raise InvalidInput(
+        f"Expected a PIL image, a uint8 array of shape (H, W, 3) or the bytes of an image file; "
+        f"got {type(image).__name__}. Paths are not opened: pass Path(…).read_bytes()."
+    )
+
+
+def _open(data: bytes) -> Image.Image:
+    """The image in `data`, with only its header read."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception as error:  # a format's parser raises whatever it stumbles on
+        unknown = isinstance(error, UnidentifiedImageError)
+        raise InvalidInput(
+            f"Cannot read an image from {len(data)} bytes that begin with {data[:8]!r}: "
+            f"{'no known format' if unknown else repr(error)}. Pass a complete file in one of "
+            f"{', '.join(FORMATS)}."
+        ) from error
+
+
+def _from_array(array: NDArray[np.uint8]) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise InvalidInput(
+            f"Expected a uint8 array of shape (H, W, 3), RGB; got {array.dtype} of shape "
+            f"{array.shape}. Convert it, or pass Image.fromarray(array)."
+        )
+    height, width, _ = array.shape
+    _check_size(width, height, f"array of shape {array.shape}")
+    return Image.fromarray(array)
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    what = f"{image.format or 'PIL'} image of mode {image.mode}, {image.width}x{image.height}"
+    _check_size(image.width, image.height, what)
+    try:
+        with _LOADING:
+            image.load()
+        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        rgb = _rgb(image)
+        return rgb if method is None else rgb.transpose(method)
+    except InvalidInput:
+        raise
+    except Exception as error:  # a format's decoder raises whatever it stumbles on
+        raise InvalidInput(
+            f"Cannot decode this {what}: {error!r}. Pass a complete, undamaged file (a PIL "
+            "image: one whose file is still open)."
+        ) from error
+
+
+def _check_size(width: int, height: int, what: str) -> None:
+    if not 0 < width * height <= MAX_PIXELS:
+        raise InvalidInput(
+            f"Expected 1 to {MAX_PIXELS} pixels; got {width * height} ({what}). "
+            "If it is a real picture, scale it down first."
+        )
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    if image.mode in _WHITE:
+        return _eight_bit(image).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        page = Image.new("RGB", image.size, "white")
+        page.paste(rgba, mask=rgba)
+        return page
+    return image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Greyscale wider than 8 bits, scaled; Pillow's own conversion clips some modes at 255."""
+    white = _WHITE[image.mode]
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    if not 0 <= low <= high <= white:  # not-a-number fails it too
+        raise InvalidInput(
+            f"Expected values from 0 to {white:g} in a PIL image of mode {image.mode}; got "
+            f"{low:g} to {high:g}. Scale it, or convert it to mode L."
+        )
+    grey = np.rint(np.multiply(values, 255 / white, dtype=np.float32)).astype(np.uint8)
+    if "transparency" in image.info:  # the one grey that a PNG file may declare see-through
+        grey[values == image.info["transparency"]] = 255
+    return Image.fromarray(grey)

@@ -1,0 +1,113 @@
+"""One model at work: found on first use, loaded on first miss, run on its own thread."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_embeddings.config import Device, PrecisionSetting
+from vla_embeddings.errors import UntrainedModel
+from vla_embeddings.models import Artifact, ArtifactStore, Model
+from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
+from vla_embeddings.runtime.providers import ProviderChoice, choose_providers, onnxruntime
+from vla_embeddings.runtime.threads import available_cpus
+from vla_embeddings.runtime.worker import Encode, Vectors, Worker
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+LoadEncoder = Callable[[Artifact, ProviderChoice], Encode[Item]]
+
+TEXT_BATCH = 256
+IMAGE_BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """What to load, and where it runs."""
+
+    models_dir: Path
+    device: Device
+    precision: PrecisionSetting
+    allow_untrained: bool
+
+
+class Lane(Generic[Item]):
+    """A model, its artefact and its thread; `text_lane` and `image_lane` make one."""
+
+    def __init__(
+        self, model: Model, settings: LaneSettings, load: LoadEncoder[Item], *, batch: int
+    ) -> None:
+        self.model = model
+        self._settings = settings
+        self._load_encoder = load
+        self._found: tuple[Artifact, ProviderChoice] | None = None
+        self._worker = Worker(f"vla-embeddings-{model.kind}", self._load, batch=batch)
+
+    async def fingerprint(self) -> str:
+        """What the model's vectors depend on besides their input.
+
+        Raises:
+            ModelNotFound: it was not exported; ArtifactDamaged where its manifest is unreadable.
+            UntrainedModel: it has untrained weights, which were not allowed.
+            ProviderUnavailable: the device cannot be had.
+            MissingDependency: ONNX Runtime is not installed.
+        """
+        found = self._found
+        if found is None:
+            found = await asyncio.to_thread(self._find)
+        return cache_fingerprint(found[0])
+
+    async def encode(self, items: Sequence[Item]) -> Vectors:
+        """Vectors (n, dimension) float32; see `Worker.encode` and `Session.load`."""
+        return await self._worker.encode(items)
+
+    def close(self) -> None:
+        """Free the model and end its thread."""
+        self._worker.close()
+
+    def _find(self) -> tuple[Artifact, ProviderChoice]:
+        settings = self._settings
+        choice = choose_providers(settings.device, onnxruntime().get_available_providers())
+        store = ArtifactStore(settings.models_dir)
+        artifact = store.open(self.model, choice.precision(settings.precision))
+        if artifact.manifest.weights == "untrained" and not settings.allow_untrained:
+            raise UntrainedModel(
+                f"{artifact.folder} has seeded, untrained weights: its vectors mean nothing. "
+                f"Export trained ones ({artifact.remedy} --source FOLDER), or pass "
+                "allow_untrained=True."
+            )
+        self._found = artifact, choice
+        return self._found
+
+    def _load(self) -> Encode[Item]:
+        artifact, choice = self._found or self._find()
+        encode = self._load_encoder(artifact, choice)
+        manifest = artifact.manifest
+        weights = "" if manifest.weights == "trained" else "UNTRAINED "
+        logger.info("Loaded %s%s on %s", weights, manifest.fingerprint, choice.device)
+        return encode
+
+
+def text_lane(model: Model, settings: LaneSettings) -> Lane[str]:
+    """The lane of a text model."""
+
+    def load(artifact: Artifact, choice: ProviderChoice) -> Encode[str]:
+        return TextEncoder.load(artifact, choice, threads=available_cpus()).encode
+
+    return Lane(model, settings, load, batch=TEXT_BATCH)
+
+
+def image_lane(model: Model, settings: LaneSettings) -> Lane[NDArray[np.uint8]]:
+    """The lane of an image model; its items are pixels (224, 224, 3) from `preprocess`."""
+
+    def load(artifact: Artifact, choice: ProviderChoice) -> Encode[NDArray[np.uint8]]:
+        encoder = ImageEncoder.load(artifact, choice, threads=available_cpus())
+        return lambda images: encoder.encode(np.stack(images))
+
+    return Lane(model, settings, load, batch=IMAGE_BATCH)

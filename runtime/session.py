@@ -1,0 +1,96 @@
+"""One ONNX Runtime session per model, made so that nothing falls back in silence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_embeddings.errors import ArtifactDamaged, InferenceError, ProviderUnavailable
+from vla_embeddings.models import Artifact
+from vla_embeddings.runtime.providers import ProviderChoice, onnxruntime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A loaded graph. `run` may be called from any thread."""
+
+    _session: Any
+    provider: str
+    """The provider that runs it."""
+
+    @classmethod
+    def load(cls, artifact: Artifact, choice: ProviderChoice, *, threads: int) -> "Session":
+        """Check an artefact and load its graph.
+
+        Args:
+            artifact: what to load.
+            choice: the providers to ask for.
+            threads: CPU threads that one call uses.
+
+        Raises:
+            ArtifactDamaged: its files are not what the manifest says, or not a graph.
+            ProviderUnavailable: the first provider did not come up.
+        """
+        artifact.verify()
+        ort = onnxruntime()
+        if choice.device != "cpu":
+            # Finds the CUDA and cuDNN libraries that come as wheels.
+            ort.preload_dlls()
+        try:
+            session = ort.InferenceSession(
+                str(artifact.graph), _options(ort, threads), providers=list(choice.providers)
+            )
+        except Exception as error:  # its exceptions share no base class of their own
+            raise ArtifactDamaged(
+                f"ONNX Runtime cannot load {artifact.graph}: {error}. "
+                f"Make it anew: {artifact.remedy}"
+            ) from error
+        # Without this, a GPU failure in the middle of a run continues on the CPU, silently.
+        session.disable_fallback()
+        provider = session.get_providers()[0]
+        if provider != choice.providers[0]:
+            raise ProviderUnavailable(
+                f"device={choice.device!r}: ONNX Runtime could not start {choice.providers[0]} "
+                f"and fell back to {provider}. Its log above names the library it missed; "
+                "`vla-embeddings doctor` shows what is installed. Or use device='cpu'."
+            )
+        return cls(session, provider)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the graph's inputs."""
+        return tuple(entry.name for entry in self._session.get_inputs())
+
+    @property
+    def dimension(self) -> int:
+        """Length of the graph's vectors."""
+        return cast(int, self._session.get_outputs()[0].shape[1])
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """The graph's first output.
+
+        Raises:
+            InferenceError: ONNX Runtime failed.
+        """
+        try:
+            outputs: Sequence[NDArray[np.float32]] = self._session.run(None, inputs)
+        except Exception as error:  # as above
+            shapes = {name: array.shape for name, array in inputs.items()}
+            raise InferenceError(f"{self.provider} failed on inputs {shapes}: {error}") from error
+        return outputs[0]
+
+
+def _options(ort: Any, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # Spinning threads answer a little sooner and burn the robot's cores while they wait.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # A plan is kept for every shape ever seen, which grows without end on mixed lengths.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3  # errors; a fallback is an error of ours
+    return options

@@ -1,0 +1,33 @@
+"""How many CPUs this process may use."""
+
+import math
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_cpus() -> int:
+    """CPUs of the affinity mask, or of the container's quota where that is smaller; at least 1.
+
+    `os.cpu_count()` counts the machine's, and a thread more than the quota makes every call wait
+    for the next scheduling period.
+    """
+    cpus = len(os.sched_getaffinity(0))
+    quota = _cgroup_quota()
+    return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
+
+
+def _cgroup_quota() -> float | None:
+    """The CPU quota in CPUs: cgroup v2's `cpu.max`, else v1's pair; None where unlimited."""
+    try:
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (_CGROUP / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (_CGROUP / "cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    if quota in ("max", "-1"):
+        return None
+    return int(quota) / int(period)

@@ -1,0 +1,96 @@
+"""What is asked of PostgreSQL's catalog. Names are bound, never written into a statement."""
+
+EXTENSION = """
+SELECT n.nspname AS schema, e.extversion AS version
+FROM pg_catalog.pg_extension e
+JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'vector'
+"""
+
+# Kinds: table, partitioned table, view, materialised view, foreign table.
+TABLE = """
+SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
+       pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_own,
+       ARRAY(
+           SELECT a.attname::text
+           FROM pg_catalog.pg_index i
+           CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+           WHERE i.indrelid = c.oid AND i.indisprimary
+           ORDER BY k.place
+       ) AS key
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND ($1::text IN (n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname))
+       OR pg_catalog.pg_table_is_visible(c.oid)
+          AND $1::text IN (c.relname, quote_ident(c.relname)))
+ORDER BY pg_catalog.pg_table_is_visible(c.oid) DESC, c.relname = $1::text DESC
+LIMIT 1
+"""
+
+COLUMNS = """
+SELECT a.attname AS name,
+       format('%I.%I', tn.nspname, t.typname) AS type,
+       t.typcategory = 'A' AS is_array,
+       CASE WHEN e.oid IS NOT NULL THEN t.typname END AS vector_type,
+       CASE WHEN e.oid IS NOT NULL AND a.atttypmod > 0 THEN a.atttypmod END AS dimension,
+       pg_catalog.col_description(a.attrelid, a.attnum) AS comment
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_extension e
+    ON e.extname = 'vector' AND e.extnamespace = tn.oid
+   AND t.typname IN ('vector', 'halfvec', 'sparsevec')
+WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+# The column of an index on an expression, such as e::halfvec(384), is what it depends on.
+INDEXES = """
+SELECT ic.relname AS name,
+       tn.nspname AS schema,
+       format('%I.%I', tn.nspname, tc.relname) AS table,
+       a.attname AS column,
+       am.amname AS method,
+       CASE substring(oc.opcname FROM '_(.*)$')
+           WHEN 'cosine_ops' THEN 'cosine' WHEN 'l2_ops' THEN 'euclidean'
+           WHEN 'ip_ops' THEN 'inner_product' ELSE oc.opcname::text
+       END AS metric,
+       oc.opcname LIKE 'halfvec%' AND ct.typname = 'vector' AS half,
+       i.indpred IS NOT NULL AS partial,
+       ic.reloptions AS options,
+       CASE
+           WHEN i.indisvalid THEN 'valid'
+           WHEN EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
+                        WHERE p.index_relid = ic.oid) THEN 'building'
+           ELSE 'invalid'
+       END AS state,
+       pg_catalog.pg_relation_size(ic.oid) AS size_bytes,
+       pg_catalog.pg_get_indexdef(ic.oid) AS definition
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+JOIN pg_catalog.pg_am am ON am.oid = ic.relam AND am.amname IN ('hnsw', 'ivfflat')
+JOIN pg_catalog.pg_opclass oc ON oc.oid = i.indclass[0]
+JOIN pg_catalog.pg_class tc ON tc.oid = i.indrelid
+JOIN pg_catalog.pg_namespace tn ON tn.oid = tc.relnamespace
+JOIN pg_catalog.pg_attribute a ON a.attrelid = tc.oid AND a.attnum = coalesce(
+    nullif(i.indkey[0], 0),
+    (SELECT min(d.refobjsubid) FROM pg_catalog.pg_depend d
+     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = ic.oid
+       AND d.refobjid = tc.oid AND d.refobjsubid > 0))
+JOIN pg_catalog.pg_type ct ON ct.oid = a.atttypid
+WHERE ($1::oid IS NULL OR i.indrelid = $1) AND NOT tc.relispartition
+ORDER BY ic.relname
+"""
+
+VECTOR_TABLES = """
+SELECT DISTINCT format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND t.typname IN ('vector', 'halfvec')
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+ORDER BY 1
+LIMIT 20
+"""

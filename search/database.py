@@ -1,0 +1,88 @@
+"""A connection pool for callers that have none."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+from vla_embeddings.search.faults import as_embedding_error
+
+
+class Database:
+    """A pool of asyncpg connections, passed as `db` to every function of `search`.
+
+        async with await Database.connect("postgresql://localhost/robots") as db:
+            rows = await cosine_similarity_search(db, ...)
+
+    Made by `connect`; `pool` is the asyncpg pool, for the caller's own queries.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, *, address: str) -> None:
+        self.pool = pool
+        self.address = address
+
+    @classmethod
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        min_size: int = 1,
+        max_size: int = 10,
+        connect_seconds: float = 5.0,
+        pgbouncer: bool = False,
+    ) -> Self:
+        """Open `min_size` connections now and up to `max_size` when needed.
+
+        Args:
+            dsn: `postgresql://user:password@host:port/database`.
+            connect_seconds: how long to wait for the server, for each connection.
+            pgbouncer: the address is a PgBouncer in transaction mode, where prepared statements
+                do not last: nothing is cached and each statement is prepared anew.
+
+        Raises:
+            DatabaseUnavailable: the server cannot be reached or refuses; the message names the
+                address without its password.
+            InvalidInput: `dsn` is no PostgreSQL address.
+        """
+        address = _without_password(dsn)
+        try:
+            async with asyncio.timeout(connect_seconds):
+                pool = await asyncpg.create_pool(
+                    dsn,
+                    min_size=min_size,
+                    max_size=max_size,
+                    timeout=connect_seconds,
+                    statement_cache_size=0 if pgbouncer else 100,
+                    server_settings={"application_name": "vla-embeddings"},
+                )
+        except Exception as error:
+            ours = as_embedding_error(error, address=address)
+            if ours is None:
+                raise
+            raise ours from error
+        return cls(pool, address=address)
+
+    async def close(self) -> None:
+        """Wait for running queries and close every connection."""
+        await self.pool.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _without_password(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    user = userinfo.partition(":")[0]
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "password"]
+    return urlunsplit(parts._replace(netloc=user + at + host, query=urlencode(query, safe="/")))

@@ -1,0 +1,187 @@
+"""One search from request to rows, whatever its distance."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import asyncpg
+import numpy as np
+from pgvector import HalfVector
+from pgvector import Vector as PgVector
+
+from vla_embeddings.config import embedding_config
+from vla_embeddings.errors import InvalidInput
+from vla_embeddings.metrics import SEARCH_RESULTS, SEARCH_SECONDS
+from vla_embeddings.search.binding import Parameters
+from vla_embeddings.search.catalog import Column, Table, resolve
+from vla_embeddings.search.filters import Filters
+from vla_embeddings.search.fingerprint import check_fingerprint
+from vla_embeddings.search.handles import Connection, Handle, connected
+from vla_embeddings.search.metric import Metric
+from vla_embeddings.search.statement import Nearest
+from vla_embeddings.search.tuning import check_overrides, search_settings
+from vla_embeddings.search.vectors import Vector, checked
+
+logger = logging.getLogger(__name__)
+
+Row: TypeAlias = dict[str, Any]
+
+MAX_TOP_K = 10_000
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What one search was asked for."""
+
+    table: str
+    embedding_column: str
+    query_embedding: Vector
+    metric: Metric
+    top_k: int | None
+    limit: float
+    filters: Filters | None
+    columns: Sequence[str] | None
+    exact: bool
+    ef_search: int | None
+    probes: int | None
+    fingerprint: str | None
+
+
+async def search(db: Handle, request: SearchRequest) -> list[Row]:
+    started = time.perf_counter()
+    top_k = _checked_top_k(request.top_k)
+    check_overrides(request.ef_search, request.probes)
+    named = (request.embedding_column, *(request.columns or ()), *(request.filters or ()))
+    async with connected(db) as connection:
+        table = await resolve(connection, request.table, named)
+        column = table.vector_column(request.embedding_column)
+        check_fingerprint(table, column, request.fingerprint)
+        nearest = Nearest(
+            table=table,
+            column=column,
+            metric=request.metric,
+            query=checked(request.query_embedding, column, what="query_embedding"),
+            top_k=top_k,
+            filters=request.filters,
+            columns=_wanted_columns(table, request.columns),
+        )
+        async with settings_undone(connection):
+            records = await _records(connection, nearest, request)
+    rows = _rows(records, nearest, request.limit)
+    SEARCH_SECONDS.labels(request.metric.name).observe(time.perf_counter() - started)
+    SEARCH_RESULTS.labels(request.metric.name).observe(len(rows))
+    logger.info(
+        "Found %d similar %s with %s %s %s",
+        len(rows),
+        _noun(request.table, request.embedding_column),
+        request.metric.score,
+        request.metric.sign,
+        request.limit,
+    )
+    return rows
+
+
+async def _records(
+    connection: Connection, nearest: Nearest, request: SearchRequest
+) -> list[asyncpg.Record]:
+    if nearest.indexes and not request.exact:
+        settings = search_settings(
+            nearest.indexes,
+            nearest.table.extension,
+            top_k=nearest.top_k,
+            ef_search=request.ef_search,
+            probes=request.probes,
+        )
+        records = await fetch(connection, *nearest.indexed(settings))
+        if len(records) == nearest.top_k or _reached(records, nearest, request.limit):
+            return records
+        logger.debug(
+            "The index gave %d of %d rows; searching without it", len(records), nearest.top_k
+        )
+    return await fetch(connection, *nearest.exact())
+
+
+def _reached(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> bool:
+    """Whether the farthest row is past `limit`, so that what is missing would be past it too."""
+    distances = [record[len(nearest.columns)] for record in records]
+    return bool(distances) and not nearest.metric.passes(
+        nearest.metric.score_of(max(distances)), limit
+    )
+
+
+async def fetch(connection: Connection, sql: str, parameters: Parameters) -> list[asyncpg.Record]:
+    """Run one statement; a value that its column's type cannot hold is InvalidInput."""
+    try:
+        records: list[asyncpg.Record] = await connection.fetch(sql, *parameters.values)
+    except asyncpg.DataError as error:
+        raise parameters.explain(error) from error
+    return records
+
+
+@asynccontextmanager
+async def settings_undone(connection: Connection) -> AsyncIterator[None]:
+    """What is set inside ends here, and a failure inside spares the caller's transaction.
+
+    Without an open transaction a local setting ends with its statement, and nothing is needed.
+    """
+    if not connection.is_in_transaction():
+        yield
+        return
+    await connection.execute("SAVEPOINT vla_search")
+    try:
+        yield
+    finally:
+        await connection.execute("ROLLBACK TO SAVEPOINT vla_search; RELEASE vla_search")
+
+
+def _rows(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> list[Row]:
+    width, metric = len(nearest.columns), nearest.metric
+    found: list[tuple[Any, Row]] = []
+    for record in records:
+        values = tuple(record)
+        distance = values[width]
+        if distance is None or not metric.passes(score := metric.score_of(distance), limit):
+            continue
+        row = {
+            column.name: decoded(value, column)
+            for column, value in zip(nearest.columns, values, strict=False)
+        }
+        row[metric.score] = score
+        found.append((values[width:], row))
+    found.sort(key=lambda pair: pair[0])
+    return [row for _, row in found]
+
+
+def decoded(value: Any, column: Column) -> Any:
+    """A record's value as a row shows it: a vector as a float32 array, all else as it is."""
+    if value is None or not column.vector_type:
+        return value
+    decode = PgVector if column.vector_type == "vector" else HalfVector
+    return decode.from_binary(value).to_numpy().astype(np.float32)
+
+
+def _wanted_columns(table: Table, names: Sequence[str] | None) -> tuple[Column, ...]:
+    if names is None:
+        return tuple(column for column in table.columns.values() if not column.vector_type)
+    return tuple(
+        table.vector_column(name) if table.column(name).vector_type else table.column(name)
+        for name in names
+    )
+
+
+def _checked_top_k(top_k: int | None) -> int:
+    if top_k is None:
+        return embedding_config.similarity_top_k
+    if type(top_k) is not int or not 1 <= top_k <= MAX_TOP_K:
+        raise InvalidInput(f"top_k must be a whole number from 1 to {MAX_TOP_K:,}; got {top_k!r}.")
+    return top_k
+
+
+def _noun(table: str, column: str) -> str:
+    for noun in ("instruction", "image"):
+        if noun in table or noun in column:
+            return f"{noun}s"
+    return "rows"

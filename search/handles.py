@@ -1,0 +1,116 @@
+"""Any database handle a caller may have -> one asyncpg connection.
+
+SQLAlchemy is never imported here: a caller that passes one of its handles has done so.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import asyncpg
+
+from vla_embeddings.errors import InvalidInput
+from vla_embeddings.search.database import Database
+from vla_embeddings.search.faults import as_embedding_error
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+Connection: TypeAlias = asyncpg.Connection
+Handle: TypeAlias = (
+    "Database | asyncpg.Pool | asyncpg.Connection | AsyncEngine | AsyncConnection | AsyncSession"
+)
+
+# Seconds to wait for a free pooled connection; asyncpg itself would wait for ever.
+ACQUIRE_SECONDS = 10.0
+
+
+@asynccontextmanager
+async def connected(db: Handle, *, writing: bool = False) -> AsyncIterator[Connection]:
+    """An asyncpg connection from `db`; faults of the database become errors of our tree.
+
+    Where the caller has a transaction open, the connection is in it. A SQLAlchemy session or
+    connection has one from its first statement on; with `writing`, it is opened now, so that
+    the caller's commit or rollback decides about what is written.
+
+    Raises:
+        InvalidInput: `db` is no handle this library knows.
+        DatabaseUnavailable: no connection within `ACQUIRE_SECONDS`, or it was lost.
+    """
+    try:
+        async with _connection(db, writing) as connection:
+            yield connection
+    except Exception as error:
+        ours = as_embedding_error(error, address=_address(db))
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def opens_connections(db: Handle) -> bool:
+    """Whether `db` can give a second connection beside the first."""
+    alchemy = _alchemy()
+    return isinstance(db, Database | asyncpg.Pool) or (
+        alchemy is not None and isinstance(db, alchemy.AsyncEngine)
+    )
+
+
+@asynccontextmanager
+async def _connection(db: Handle, writing: bool) -> AsyncIterator[Connection]:
+    alchemy = _alchemy()
+    if isinstance(db, asyncpg.Connection):  # true for a pool's proxies too
+        yield db
+    elif isinstance(db, Database | asyncpg.Pool):
+        pool = db.pool if isinstance(db, Database) else db
+        async with asyncio.timeout(ACQUIRE_SECONDS):
+            connection = await pool.acquire()
+        try:
+            yield connection
+        finally:
+            await pool.release(connection)
+    elif alchemy is not None and isinstance(db, alchemy.AsyncEngine):
+        async with asyncio.timeout(ACQUIRE_SECONDS):
+            borrowed = await db.connect()
+        try:
+            yield await _driver_connection(borrowed, writing=False)
+        finally:
+            await borrowed.close()
+    elif alchemy is not None and isinstance(db, alchemy.AsyncConnection):
+        yield await _driver_connection(db, writing)
+    elif alchemy is not None and isinstance(db, alchemy.AsyncSession):
+        async with asyncio.timeout(ACQUIRE_SECONDS):
+            borrowed = await db.connection()
+        yield await _driver_connection(borrowed, writing)
+    else:
+        raise InvalidInput(
+            "db must be a vla_embeddings.search.Database, an asyncpg Pool or Connection, or a "
+            "SQLAlchemy AsyncEngine, AsyncConnection or AsyncSession; "
+            f"got {type(db).__module__}.{type(db).__qualname__}."
+        )
+
+
+async def _driver_connection(connection: "AsyncConnection", writing: bool) -> Connection:
+    driver = (await connection.get_raw_connection()).driver_connection
+    if not isinstance(driver, asyncpg.Connection):
+        raise InvalidInput(
+            f"The SQLAlchemy engine must use asyncpg (postgresql+asyncpg://...); this one uses "
+            f"{connection.dialect.name}+{connection.dialect.driver}."
+        )
+    if writing and not driver.is_in_transaction():
+        # SQLAlchemy sends BEGIN with its first statement, and ours go past it to the driver.
+        await connection.exec_driver_sql("SELECT 1")
+    return driver
+
+
+def _alchemy() -> Any:
+    return sys.modules.get("sqlalchemy.ext.asyncio")
+
+
+def _address(db: Handle) -> str | None:
+    """Where `db` leads, without the password; None where the handle does not say."""
+    if isinstance(db, Database):
+        return db.address
+    url = getattr(getattr(db, "engine", db), "url", None)
+    return url.render_as_string(hide_password=True) if url is not None else None

@@ -1,0 +1,155 @@
+"""How much of the truth an index finds, on the user's own rows."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import asyncpg
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_embeddings.errors import InvalidInput, SearchError
+from vla_embeddings.search.binding import Parameters
+from vla_embeddings.search.catalog import Column, Table, resolve
+from vla_embeddings.search.engine import decoded, fetch, settings_undone
+from vla_embeddings.search.handles import Connection, Handle, connected
+from vla_embeddings.search.metric import MetricName, metric_named
+from vla_embeddings.search.statement import Nearest
+from vla_embeddings.search.tuning import check_overrides, search_settings
+from vla_embeddings.search.vectors import Vector, checked_matrix
+
+DEFAULT_EFFORTS: dict[str, tuple[int, ...]] = {
+    "hnsw": (20, 40, 100, 200, 400),
+    "ivfflat": (1, 3, 10, 32),
+}
+
+# Two computations of one distance may differ in their last bits.
+_SAME_DISTANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class RecallPoint:
+    """Recall and latency at one setting of an index.
+
+    `recall` is the share of the exact answer's rows, by distance, that the index found;
+    `p50_ms` and `exact_p50_ms` are the medians over the queries, of the query alone.
+    """
+
+    method: Literal["hnsw", "ivfflat"]
+    effort: int
+    recall: float
+    p50_ms: float
+    exact_p50_ms: float
+
+
+async def measure_recall(
+    db: Handle,
+    table: str,
+    embedding_column: str,
+    *,
+    distance_metric: MetricName = "cosine",
+    top_k: int = 10,
+    efforts: Sequence[int] | None = None,
+    queries: Sequence[Vector] | NDArray[np.float32] | None = None,
+    sample: int = 100,
+) -> list[RecallPoint]:
+    """Compare searches through the column's index with exact ones.
+
+    Args:
+        efforts: values of `ef_search` (HNSW) or `probes` (IVFFlat) to try; by default
+            `DEFAULT_EFFORTS`.
+        queries: array of shape (n, d); by default the vectors of `sample` random rows, each of
+            which finds itself, so that real queries do a little worse.
+
+    Returns:
+        One point an effort, in their order.
+
+    Raises:
+        SearchError: there is no valid index for this distance, or no row to take as query.
+        Others: as `cosine_similarity_search`.
+    """
+    metric = metric_named(distance_metric)
+    if type(sample) is not int or sample < 1:
+        raise InvalidInput(f"sample must be a whole number from 1; got {sample!r}.")
+    async with connected(db) as connection:
+        target = await resolve(connection, table, (embedding_column,))
+        column = target.vector_column(embedding_column)
+        given = await _sample(connection, target, column, sample) if queries is None else queries
+        names = [f"queries[{place}]" for place in range(len(given))]
+        nearest = [
+            Nearest(target, column, metric, query, top_k, filters=None, columns=())
+            for query in checked_matrix(list(given), column, names=names)
+        ]
+        method = _method(nearest[0])
+        values = DEFAULT_EFFORTS[method] if efforts is None else efforts
+        for value in values:
+            check_overrides(value, value)
+        exact = [await _timed(connection, *each.exact()) for each in nearest]
+        return [
+            await _point(connection, nearest, exact, method=method, effort=value)
+            for value in values
+        ]
+
+
+async def _point(
+    connection: Connection,
+    nearest: list[Nearest],
+    exact: list[tuple[list[float], float]],
+    *,
+    method: Literal["hnsw", "ivfflat"],
+    effort: int,
+) -> RecallPoint:
+    found = 0.0
+    times: list[float] = []
+    for each, (truth, _) in zip(nearest, exact, strict=True):
+        settings = search_settings(
+            each.indexes,
+            each.table.extension,
+            top_k=each.top_k,
+            ef_search=effort,
+            probes=effort,
+        )
+        async with settings_undone(connection):
+            distances, seconds = await _timed(connection, *each.indexed(settings))
+        times.append(seconds)
+        found += sum(d <= truth[-1] + _SAME_DISTANCE for d in distances) / len(truth)
+    return RecallPoint(
+        method=method,
+        effort=effort,
+        recall=found / len(nearest),
+        p50_ms=statistics.median(times) * 1e3,
+        exact_p50_ms=statistics.median(seconds for _, seconds in exact) * 1e3,
+    )
+
+
+async def _timed(
+    connection: Connection, sql: str, parameters: Parameters
+) -> tuple[list[float], float]:
+    started = time.perf_counter()
+    records = await fetch(connection, sql, parameters)
+    seconds = time.perf_counter() - started
+    return [record[0] for record in records if record[0] is not None], seconds
+
+
+async def _sample(
+    connection: Connection, table: Table, column: Column, size: int
+) -> list[NDArray[np.float32]]:
+    send = table.extension.type(f"{column.vector_type}_send")
+    rows: list[asyncpg.Record] = await connection.fetch(
+        f"SELECT {send}(t.{column.sql}) FROM {table.sql} AS t "
+        f"WHERE t.{column.sql} IS NOT NULL ORDER BY random() LIMIT {size}"
+    )
+    if not rows:
+        raise SearchError(f"{table.sql}.{column.sql} holds no vectors to search by.")
+    return [decoded(row[0], column) for row in rows]
+
+
+def _method(nearest: Nearest) -> Literal["hnsw", "ivfflat"]:
+    if not nearest.indexes:
+        raise SearchError(
+            f"{nearest.table.sql}.{nearest.column.sql} has no valid index for the "
+            f"{nearest.metric.name} distance; create one first."
+        )
+    return nearest.indexes[0].method

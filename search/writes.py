@@ -1,0 +1,264 @@
+"""Storing vectors: one row, rows that exist, new rows."""
+
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+import asyncpg
+
+from vla_embeddings.errors import InvalidInput
+from vla_embeddings.search.binding import Parameters, plain
+from vla_embeddings.search.catalog import Column, Table, resolve
+from vla_embeddings.search.fingerprint import claim_column
+from vla_embeddings.search.handles import Connection, Handle, connected
+from vla_embeddings.search.staging import STAGED, staged
+from vla_embeddings.search.vectors import Vector, checked, checked_matrix
+
+logger = logging.getLogger(__name__)
+
+Item: TypeAlias = Mapping[str, object]
+Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
+
+
+CHUNK_ROWS = 2000
+
+
+async def index_embedding(
+    db: Handle,
+    table: str,
+    id_column: str,
+    id_value: object,
+    embedding_column: str,
+    embedding: Vector | None,
+    *,
+    fingerprint: str | None = None,
+    force: bool = False,
+) -> bool:
+    """Store one vector in the row with this id; None clears it.
+
+    Args:
+        embedding: array or sequence of shape (d,), d as in the column.
+        fingerprint: what made the vector. The column remembers it, and vectors of another are
+            then refused.
+        force: write all the same, and remember this fingerprint from now on.
+
+    Returns:
+        Whether a row has the id. In the caller's transaction, the caller's commit decides.
+
+    Raises:
+        UnknownName: a table or column that does not exist.
+        DimensionMismatch, InvalidInput: a vector or id that cannot be used.
+        SearchError: the server cannot do it, or the column holds another model's vectors.
+        DatabaseUnavailable: the server cannot be reached, or the connection was lost.
+    """
+    async with connected(db, writing=True) as connection:
+        target = await resolve(connection, table, (id_column, embedding_column))
+        column = target.vector_column(embedding_column)
+        parameters, value = Parameters(), "NULL"
+        if embedding is not None:
+            vector = checked(embedding, column, what=f"embedding of {id_column} {id_value!r}")
+            value = f"{parameters.bind_vector(vector, column)}::{column.type}"
+        row_id = parameters.bind(_id(id_value), target.scalar_column(id_column))
+        await claim_column(connection, target, column, fingerprint, force=force)
+        return (
+            await _execute(
+                connection,
+                f"UPDATE {target.sql} AS t SET {column.sql} = {value} "
+                f"WHERE t.{target.column(id_column).sql} = {row_id}",
+                parameters,
+            )
+            > 0
+        )
+
+
+async def batch_index_embeddings(
+    db: Handle,
+    table: str,
+    id_column: str,
+    embedding_column: str,
+    embeddings: Items,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    fingerprint: str | None = None,
+    force: bool = False,
+) -> int:
+    """Store many vectors in rows that exist.
+
+    Each chunk is checked as a whole before any of it is sent, and written as a whole or not at
+    all. An id that comes twice keeps its last vector. Ids without a row are not counted and are
+    named in a warning.
+
+    Args:
+        embeddings: `{"id": ..., "embedding": ...}` each, from any iterable or async iterable.
+        chunk_rows: rows of one chunk, 1 to 100,000.
+
+    Returns:
+        How many rows were changed.
+
+    Raises:
+        As `index_embedding`; the message names the row's place and id. Chunks before it stay
+        written, unless the caller's transaction is rolled back.
+    """
+    changed, seen = 0, 0
+    async for chunk in _chunks(embeddings, chunk_rows):
+        pairs = [_pair(item, seen + place) for place, item in enumerate(chunk)]
+        names = [f"row {seen + n} (id {row_id!r})" for n, (row_id, _) in enumerate(pairs)]
+        seen += len(chunk)
+        last = {row_id: n for n, (row_id, _) in enumerate(pairs)}
+        async with connected(db, writing=True) as connection:
+            target = await resolve(connection, table, (id_column, embedding_column))
+            column = target.vector_column(embedding_column)
+            vectors = checked_matrix([vector for _, vector in pairs], column, names=names)
+            await claim_column(connection, target, column, fingerprint, force=force)
+            async with staged(connection, vectors[list(last.values())], target.extension):
+                changed += await _update(connection, target, id_column, column, list(last))
+    return changed
+
+
+async def insert_embeddings(
+    db: Handle,
+    table: str,
+    embedding_column: str,
+    rows: Items,
+    *,
+    chunk_rows: int = CHUNK_ROWS,
+    fingerprint: str | None = None,
+    force: bool = False,
+) -> int:
+    """Insert new rows with their vectors.
+
+    Args:
+        rows: `{column: value, ...}` each, `embedding_column` among them; all with the keys of
+            the first. Columns left out get their default. Columns of array types cannot be
+            filled here.
+        chunk_rows: rows of one chunk, 1 to 100,000; a chunk is inserted whole or not at all.
+
+    Returns:
+        How many rows were inserted.
+
+    Raises:
+        As `batch_index_embeddings`.
+    """
+    inserted = 0
+    async for chunk in _chunks(rows, chunk_rows):
+        names = [f"row {inserted + place}" for place in range(len(chunk))]
+        fields = _fields(chunk, names, embedding_column)
+        async with connected(db, writing=True) as connection:
+            target = await resolve(connection, table, (embedding_column, *fields))
+            column = target.vector_column(embedding_column)
+            vectors = checked_matrix([row[embedding_column] for row in chunk], column, names=names)
+            await claim_column(connection, target, column, fingerprint, force=force)
+            async with staged(connection, vectors, target.extension):
+                inserted += await _insert(connection, target, column, fields, chunk)
+    return inserted
+
+
+async def _update(
+    connection: Connection, target: Table, id_column: str, column: Column, ids: list[object]
+) -> int:
+    parameters = Parameters()
+    key = target.scalar_column(id_column)
+    given = f"unnest({parameters.bind_many(ids, key)}) WITH ORDINALITY AS given(id, n)"
+    changed = await _execute(
+        connection,
+        f"UPDATE {target.sql} AS t SET {column.sql} = staged.embedding "
+        f"FROM {given} JOIN {STAGED} AS staged USING (n) WHERE t.{key.sql} = given.id",
+        parameters,
+    )
+    if changed < len(ids):
+        missing = await connection.fetch(
+            f"SELECT given.id FROM {given} WHERE NOT EXISTS "
+            f"(SELECT FROM {target.sql} AS t WHERE t.{key.sql} = given.id) LIMIT 5",
+            *parameters.values,
+        )
+        logger.warning(
+            "%d of %d ids have no row in %s, among them %s",
+            len(ids) - changed,
+            len(ids),
+            target.sql,
+            ", ".join(repr(row["id"]) for row in missing),
+        )
+    return changed
+
+
+async def _insert(
+    connection: Connection, target: Table, column: Column, fields: list[str], rows: list[Item]
+) -> int:
+    parameters = Parameters()
+    columns = [target.scalar_column(field) for field in fields]
+    arrays = [
+        parameters.bind_many([row[field] for row in rows], target.column(field))
+        for field in fields
+    ]
+    aliases = [f"c{place}" for place in range(len(fields))]
+    source = f"{STAGED} AS staged"
+    if fields:
+        source += (
+            f" JOIN unnest({', '.join(arrays)}) WITH ORDINALITY "
+            f"AS given({', '.join(aliases)}, n) USING (n)"
+        )
+    return await _execute(
+        connection,
+        f"INSERT INTO {target.sql} ({', '.join(c.sql for c in [*columns, column])}) "
+        f"SELECT {', '.join([*(f'given.{a}' for a in aliases), 'staged.embedding'])} "
+        f"FROM {source} ORDER BY staged.n",
+        parameters,
+    )
+
+
+async def _execute(connection: Connection, sql: str, parameters: Parameters) -> int:
+    """Run one statement; returns how many rows it wrote."""
+    try:
+        status = await connection.execute(sql, *parameters.values)
+    except asyncpg.DataError as error:
+        raise parameters.explain(error) from error
+    return int(status.rpartition(" ")[2])
+
+
+async def _chunks(items: Items, size: int) -> AsyncIterator[list[Item]]:
+    if type(size) is not int or not 1 <= size <= 100_000:
+        raise InvalidInput(f"chunk_rows must be a whole number from 1 to 100,000; got {size!r}.")
+    chunk: list[Item] = []
+    async for item in _each(items):
+        chunk.append(item)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+async def _each(items: Items) -> AsyncIterator[Item]:
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    elif isinstance(items, Iterable):
+        for item in items:
+            yield item
+    else:
+        raise InvalidInput(f"Expected an iterable of rows; got {type(items).__name__}.")
+
+
+def _pair(item: Item, place: int) -> tuple[object, object]:
+    if not isinstance(item, Mapping) or not {"id", "embedding"} <= item.keys():
+        raise InvalidInput(f'row {place}: expected {{"id": ..., "embedding": ...}}; got {item!r}.')
+    return _id(item["id"]), item["embedding"]
+
+
+def _id(value: object) -> object:
+    value = plain(value)
+    if value is None or isinstance(value, (list, dict, set)):
+        raise InvalidInput(f"An id must be a single value; got {value!r}.")
+    return value
+
+
+def _fields(rows: Sequence[Item], names: Sequence[str], embedding_column: str) -> list[str]:
+    """The columns of every row but the embedding's; InvalidInput where rows differ."""
+    first = rows[0].keys() if isinstance(rows[0], Mapping) else None
+    for row, name in zip(rows, names, strict=True):
+        if not isinstance(row, Mapping) or row.keys() != first or embedding_column not in row:
+            raise InvalidInput(
+                f"{name}: expected a mapping with {embedding_column!r} and the other columns of "
+                f"the first row; got {row!r}."
+            )
+    return [field for field in rows[0] if field != embedding_column]

@@ -1,0 +1,168 @@
+"""What works on this machine, and what to do about what does not."""
+
+import asyncio
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from vla_embeddings.cache import EmbeddingCache
+from vla_embeddings.config import EmbeddingConfig
+from vla_embeddings.errors import EmbeddingError
+from vla_embeddings.models import MODELS, ArtifactStore, Precision
+from vla_embeddings.runtime import available_cpus, choose_providers, onnxruntime
+
+State = Literal["ok", "note", "broken"]
+
+# Every wheel that installs the module onnxruntime; two of them overwrite each other's files.
+ONNXRUNTIME_WHEELS = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-directml",
+    "onnxruntime-openvino",
+)
+CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
+SECONDS_PER_SERVER = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the screen."""
+
+    subject: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+async def examine(config: EmbeddingConfig) -> list[Finding]:
+    """Look at everything the library needs. Nothing is changed, and nothing raises."""
+    findings = [_python(), *_onnxruntime(), _device(config), _cpu(), *_models(config)]
+    findings.append(await _server("Redis", _redis(config)))
+    findings.append(await _server("PostgreSQL", _postgres(config)))
+    return findings
+
+
+def _python() -> Finding:
+    ours = importlib.metadata.version("vla-embeddings")
+    detail = f"{platform.python_version()}, vla-embeddings {ours}, {sys.executable}"
+    return Finding("Python", "ok", detail)
+
+
+def _onnxruntime() -> Iterator[Finding]:
+    wheels = {
+        distribution.name: distribution.version
+        for distribution in importlib.metadata.distributions()
+        if distribution.name in ONNXRUNTIME_WHEELS
+    }
+    if len(wheels) > 1:
+        yield Finding(
+            "ONNX Runtime wheels",
+            "broken",
+            f"{' and '.join(wheels)} are both installed and overwrite each other",
+            f"pip uninstall {' '.join(wheels)}; then install one: pip install "
+            "'vla-embeddings[cpu]' or 'vla-embeddings[gpu]'",
+        )
+    try:
+        module = onnxruntime()
+    except EmbeddingError as error:
+        yield Finding("ONNX Runtime", "broken", str(error))
+        return
+    providers = ", ".join(
+        name.removesuffix("ExecutionProvider") for name in module.get_available_providers()
+    )
+    yield Finding("ONNX Runtime", "ok", f"{module.__version__} with {providers}")
+
+
+def _device(config: EmbeddingConfig) -> Finding:
+    try:
+        choice = choose_providers(config.device, onnxruntime().get_available_providers())
+    except EmbeddingError as error:
+        return Finding("Device", "broken", str(error))
+    return Finding(
+        "Device",
+        "ok",
+        f"{config.device} means {choice.device}, {choice.precision(config.precision)}",
+    )
+
+
+def _cpu() -> Finding:
+    try:
+        words = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        words = set()
+    flags = ", ".join(flag for flag in CPU_FLAGS if flag in words) or "no vector extensions known"
+    return Finding("CPU", "ok", f"{available_cpus()} threads to use; {flags}")
+
+
+def _models(config: EmbeddingConfig) -> Iterator[Finding]:
+    store = ArtifactStore(config.models_dir)
+    yield Finding("Models folder", "ok", str(store.root))
+    precisions: tuple[Precision, ...] = get_args(Precision)
+    for model in MODELS:
+        there = [name for name in precisions if (store.root / model.name / name).exists()]
+        if not there:
+            yield Finding(model.name, "note", "not exported", model.command())
+        for precision in there:
+            subject = f"{model.name} {precision}"
+            try:
+                artifact = store.open(model, precision)
+                artifact.verify()
+            except EmbeddingError as error:
+                yield Finding(subject, "broken", str(error))
+                continue
+            manifest = artifact.manifest
+            untrained = manifest.weights == "untrained"
+            yield Finding(
+                subject,
+                "note" if untrained else "ok",
+                f"{'UNTRAINED, ' if untrained else ''}{manifest.source}, "
+                f"cosine to PyTorch at least {manifest.parity.min_cosine:.6f}",
+                f"{artifact.remedy} --source FOLDER" if untrained else "",
+            )
+
+
+async def _server(subject: str, check: Awaitable[Finding]) -> Finding:
+    try:
+        async with asyncio.timeout(SECONDS_PER_SERVER):
+            return await check
+    except TimeoutError:
+        return Finding(subject, "broken", f"no answer within {SECONDS_PER_SERVER:g} s")
+    except EmbeddingError as error:
+        return Finding(subject, "broken", str(error))
+
+
+async def _redis(config: EmbeddingConfig) -> Finding:
+    async with EmbeddingCache(config.redis_url) as cache:
+        stats = await cache.get_stats()
+        if not stats["connected"]:
+            return Finding(
+                "Redis",
+                "note",
+                f"{cache!r} cannot be reached; embeddings are computed every time",
+                "start one (redis-server), or set EMBEDDING_REDIS_URL",
+            )
+        detail = f"{stats['total_keys']} embeddings, {stats['memory_used']} used"
+        return Finding("Redis", "ok", detail)
+
+
+async def _postgres(config: EmbeddingConfig) -> Finding:
+    if config.database_url is None:
+        return Finding(
+            "PostgreSQL", "note", "no address given", "set EMBEDDING_DATABASE_URL for searches"
+        )
+    from vla_embeddings.search import Database
+
+    async with await Database.connect(config.database_url.get_secret_value()) as database:
+        version = await database.pool.fetchval("SHOW server_version")
+        pgvector = await database.pool.fetchval(
+            "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+        )
+    if pgvector is None:
+        return Finding(
+            "PostgreSQL", "broken", f"{version} without pgvector", "vla-embeddings db init"
+        )
+    return Finding("PostgreSQL", "ok", f"{version} with pgvector {pgvector}")
