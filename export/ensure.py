@@ -61,7 +61,7 @@ def ensure_exported(
         raise _missing(error) from error
     progress("looking for the weights")
     if untrained:
-        found = untrained_source(None if source == "auto" else Path(source))
+        found = untrained_source(None if source == "auto" else Path(source).expanduser())
     else:
         found = find_source(model, source)
     done: dict[Precision, tuple[Artifact, Status]] = {}
@@ -69,7 +69,8 @@ def ensure_exported(
         artifact = None if force else find_current(model, precision, store)
         if artifact is not None and artifact.manifest.source_sha256 == found.sha256:
             done[precision] = artifact, "up to date"
-    if missing := [precision for precision in precisions if precision not in done]:
+    missing: list[Precision] = [precision for precision in precisions if precision not in done]
+    if missing:
         try:
             from vla_embeddings.export.exporter import export_model
         except ImportError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_embeddings.errors import ExportError
 from vla_embeddings.export.checkpoints import Source
 from vla_embeddings.export.ensure import Progress
 from vla_embeddings.export.graphs import OPSET, export_graph, fuse_graph
@@ -42,6 +43,11 @@ def export_model(
     samples = parity_samples(model)
     progress(f"computing {len(samples)} vectors in PyTorch")
     expected = reference.vectors(samples)
+    if expected.shape[1] != model.dimension:
+        raise ExportError(
+            f"{source.label} is not a checkpoint of {model.name}: its vectors have "
+            f"{expected.shape[1]} dimensions instead of {model.dimension}."
+        )
     inputs = graph_inputs(samples)
     with tempfile.TemporaryDirectory(prefix="vla-export-") as scratch:
         plain, fused = Path(scratch) / "plain.onnx", Path(scratch) / "fused.onnx"

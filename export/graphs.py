@@ -11,9 +11,10 @@ from onnxruntime.transformers.optimizer import optimize_model
 from optimum.exporters.onnx.config import OnnxConfig
 from optimum.exporters.onnx.convert import export_pytorch
 from optimum.utils import DummyInputGenerator, NormalizedConfig
-from torch import Tensor, nn
+from torch import Tensor
 
 from vla_embeddings.errors import ExportError
+from vla_embeddings.export.towers import Tower
 from vla_embeddings.models import Kind, Model
 
 OPSET = 17  # the first with LayerNormalization as one operator
@@ -78,7 +79,7 @@ class _TowerConfig(OnnxConfig):
         "clip-text": {"input_ids": {0: "batch", 1: "tokens"}},
     }
 
-    def __init__(self, tower: nn.Module, kind: Kind) -> None:
+    def __init__(self, tower: Tower, kind: Kind) -> None:
         super().__init__(tower.config, task="feature-extraction")
         self._axes = dict(self.AXES[kind])
 
@@ -91,7 +92,7 @@ class _TowerConfig(OnnxConfig):
         return {OUTPUT: {0: "batch"}}
 
 
-def export_graph(tower: nn.Module, model: Model, path: Path) -> None:
+def export_graph(tower: Tower, model: Model, path: Path) -> None:
     """Write a tower as a plain ONNX graph in fp32."""
     with warnings.catch_warnings():
         # The tracer remarks on Python values in transformers' code; parity is proven instead.

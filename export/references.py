@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import (
     AutoTokenizer,
@@ -24,9 +24,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from vla_embeddings.errors import ExportError
+from vla_embeddings.errors import EmbeddingError, ExportError
 from vla_embeddings.export.checkpoints import Source
-from vla_embeddings.export.towers import ClipImageTower, ClipTextTower, MiniLmTower
+from vla_embeddings.export.towers import ClipImageTower, ClipTextTower, MiniLmTower, Tower
 from vla_embeddings.export.untrained import untrained_tokenizer
 from vla_embeddings.models import Model
 
@@ -41,7 +41,7 @@ Samples = Sequence[str] | Sequence[Image.Image]
 class Reference:
     """One model in PyTorch: the tower to export, and what transformers itself computes."""
 
-    tower: nn.Module
+    tower: Tower
     tokenizer: Tokenizer | None
     """The tokenizer to ship; None for images."""
     embed: Callable[[Any], Tensor]
@@ -59,10 +59,17 @@ def load_reference(model: Model, source: Source) -> Reference:
     """Build the PyTorch model of a checkpoint.
 
     Raises:
-        ExportError: the checkpoint is not of this architecture.
+        ExportError: the checkpoint is damaged, incomplete or not of this architecture.
     """
     build = {"text": _minilm, "image": _clip_image, "clip-text": _clip_text}[model.kind]
-    return build(model, source)
+    try:
+        return build(model, source)
+    except EmbeddingError:
+        raise
+    except Exception as error:  # transformers, torch and safetensors share no base class
+        raise ExportError(
+            f"{source.label} cannot be loaded as a checkpoint of {model.name}: {error}"
+        ) from error
 
 
 def _minilm(model: Model, source: Source) -> Reference:
@@ -76,9 +83,7 @@ def _minilm(model: Model, source: Source) -> Reference:
     tokenizer = AutoTokenizer.from_pretrained(source.folder)
 
     def embed(texts: list[str]) -> Tensor:
-        tokens = tokenizer(
-            texts, padding=True, truncation=True, max_length=model.max_tokens, return_tensors="pt"
-        )
+        tokens = _tokens(tokenizer, texts, model)
         hidden = network(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1)
         return (hidden * mask).sum(1) / mask.sum(1)
@@ -119,12 +124,19 @@ def _clip_text(model: Model, source: Source) -> Reference:
     )
 
     def embed(texts: list[str]) -> Tensor:
-        tokens = tokenizer(
-            texts, padding=True, truncation=True, max_length=model.max_tokens, return_tensors="pt"
-        )
+        tokens = _tokens(tokenizer, texts, model)
         return network.get_text_features(tokens["input_ids"], tokens["attention_mask"])
 
     return Reference(ClipTextTower(network).eval(), tokenizer.backend_tokenizer, embed)
+
+
+def _tokens(
+    tokenizer: PreTrainedTokenizerFast, texts: list[str], model: Model
+) -> dict[str, Tensor]:
+    encoding = tokenizer(
+        texts, padding=True, truncation=True, max_length=model.max_tokens, return_tensors="pt"
+    )
+    return {name: torch.as_tensor(values) for name, values in encoding.items()}
 
 
 def _clip(model: Model, source: Source) -> CLIPModel:

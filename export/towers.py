@@ -1,8 +1,7 @@
 """The parts of the PyTorch models that become graphs: raw input in, unit vectors out.
 
 Pooling, projection, pixel normalisation and the final L2 normalisation are inside the graph, so
-nothing is left for Python to do. Each tower has the `config` attribute that optimum's exporter
-expects of a model.
+nothing is left for Python to do.
 """
 
 from collections.abc import Sequence
@@ -10,11 +9,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import BertModel, CLIPModel
-from transformers.models.clip.modeling_clip import CLIPEncoderLayer
+from transformers import BertModel, CLIPModel, PretrainedConfig
+from transformers.models.clip.modeling_clip import CLIPEncoder, CLIPEncoderLayer
 
 
-class MiniLmTower(nn.Module):
+class Tower(nn.Module):
+    """A module with the `config` that optimum's exporter expects of a model."""
+
+    config: PretrainedConfig
+
+
+class MiniLmTower(Tower):
     """Token ids and attention mask, both (n, tokens) int64, to unit vectors (n, 384).
 
     Mean pooling over the tokens of the mask, as sentence-transformers does for this model.
@@ -32,7 +37,7 @@ class MiniLmTower(nn.Module):
         return functional.normalize(mean, dim=-1)
 
 
-class ClipImageTower(nn.Module):
+class ClipImageTower(Tower):
     """Pixels (n, 224, 224, 3) uint8, as decoded, to unit vectors (n, 512).
 
     The patch convolution, whose stride is its width, is the matrix product that it amounts to.
@@ -62,7 +67,7 @@ class ClipImageTower(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         hidden = self.vision.pre_layrnorm(self._embed(pixels))
-        *blocks, last = self.vision.encoder.layers
+        *blocks, last = _blocks(self.vision.encoder)
         for block in blocks:
             hidden = block(hidden, None, None)[0]
         # Only the class token is pooled, so the last block computes no other token's output.
@@ -81,7 +86,7 @@ class ClipImageTower(nn.Module):
         return torch.cat([first, embedded], dim=1) + embeddings.position_embedding.weight
 
 
-class ClipTextTower(nn.Module):
+class ClipTextTower(Tower):
     """Token ids (n, tokens) int64, tokens <= 77, to unit vectors (n, 512).
 
     There is no attention mask: attention is causal and the vector is pooled at the end-of-text
@@ -104,7 +109,7 @@ class ClipTextTower(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         hidden = self.text.embeddings(input_ids=input_ids)
-        *blocks, last = self.text.encoder.layers
+        *blocks, last = _blocks(self.text.encoder)
         for block in blocks:
             hidden = block(hidden, None, None)[0]
         # The end-of-text token has the highest id of the vocabulary.
@@ -120,6 +125,10 @@ class ClipTextTower(nn.Module):
         )
         projected = self.projection(self.text.final_layer_norm(pooled))
         return functional.normalize(projected[:, 0], dim=-1)
+
+
+def _blocks(encoder: CLIPEncoder) -> list[CLIPEncoderLayer]:
+    return [block for block in encoder.layers if isinstance(block, CLIPEncoderLayer)]
 
 
 def _last_block(

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from functools import cache
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vla_embeddings.models.registry import Kind, Precision
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ UNPROVEN = Parity(samples=0, max_abs_delta=float("inf"), min_cosine=0.0)
 class Manifest:
     """The contents of `manifest.json`."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # of the records inside, too
+
     model: str
     kind: Kind
     precision: Precision
@@ -54,7 +59,7 @@ class Manifest:
     """Versions of the packages that made the graph."""
     exporter: str
     """Digest of the export code; another one means the graph may be made differently now."""
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
 
     @property
     def fingerprint(self) -> str:
@@ -65,18 +70,23 @@ class Manifest:
         """The text of `manifest.json`."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
+    @staticmethod
+    def from_json(text: str) -> "Manifest":
         """Read `manifest.json`.
 
         Raises:
-            ValueError: not JSON, of another format, or with fields missing or unknown.
+            ValueError: not JSON, of another format, or with fields missing, unknown or of another
+                type; the message names the first ones.
         """
-        fields: dict[str, Any] = json.loads(text)
-        if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-            raise ValueError(f'expected an object with "format": {FORMAT}')
         try:
-            files = {name: FileRecord(**record) for name, record in fields.pop("files").items()}
-            return cls(**fields | {"parity": Parity(**fields["parity"]), "files": files})
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"fields missing or unknown ({error})") from None
+            return _reader().validate_json(text)
+        except ValidationError as error:
+            faults = [
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+            ]
+            raise ValueError("; ".join(faults[:3])) from None
+
+
+@cache
+def _reader() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)

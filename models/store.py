@@ -99,7 +99,8 @@ class ArtifactStore:
         """A new folder that becomes the artefact when the block ends without an error.
 
         The block writes every file, the manifest too. A reader sees the old artefact or the new
-        one; a crash leaves at most a folder that the next export removes.
+        one, or, between the two renames that swap them, none; never a mixture. A crash leaves at
+        most a folder that the next export removes.
         """
         parent = self.root / model.name
         parent.mkdir(parents=True, exist_ok=True)

@@ -35,10 +35,10 @@ class Parameters:
         return f"{self._add(vector.tolist(), column)}::real[]"
 
     def explain(self, error: asyncpg.DataError) -> InvalidInput:
-        """The client's refusal to encode a value, in terms of the caller's columns."""
+        """A refused value, in terms of the caller's columns."""
         place = re.search(r"\$(\d+)", str(error))
-        if place is None:
-            return InvalidInput(str(error))
+        if place is None:  # refused by the server, after it was encoded
+            return InvalidInput(f"A value does not fit its column's type: {error}.")
         column = self._columns[int(place[1]) - 1]
         reason = str(error).partition(": ")[2]
         return InvalidInput(f"Column {column.sql} is of type {column.type}; got {reason}.")

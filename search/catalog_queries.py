@@ -81,7 +81,7 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = tc.oid AND a.attnum = coalesce(
        AND d.refobjid = tc.oid AND d.refobjsubid > 0))
 JOIN pg_catalog.pg_type ct ON ct.oid = a.atttypid
 WHERE ($1::oid IS NULL OR i.indrelid = $1) AND NOT tc.relispartition
-ORDER BY ic.relname
+ORDER BY tn.nspname, ic.relname
 """
 
 VECTOR_TABLES = """

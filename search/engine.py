@@ -105,11 +105,13 @@ async def _records(
 
 
 def _reached(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> bool:
-    """Whether the farthest row is past `limit`, so that what is missing would be past it too."""
+    """Whether a row is past `limit`, so that what is missing would be past it too.
+
+    A row without a distance comes after all others, and never from an index.
+    """
+    metric = nearest.metric
     distances = [record[len(nearest.columns)] for record in records]
-    return bool(distances) and not nearest.metric.passes(
-        nearest.metric.score_of(max(distances)), limit
-    )
+    return any(d is None or not metric.passes(metric.score_of(d), limit) for d in distances)
 
 
 async def fetch(connection: Connection, sql: str, parameters: Parameters) -> list[asyncpg.Record]:

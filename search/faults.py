@@ -38,7 +38,7 @@ def as_embedding_error(error: Exception, *, address: str | None) -> EmbeddingErr
     """What a caller should see in place of `error`; None where it is not the database's."""
     if isinstance(error, asyncpg.PostgresError):
         return _from_server(error, address)
-    if isinstance(error, asyncpg.DataError | asyncpg.exceptions.ClientConfigurationError):
+    if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
         return InvalidInput(str(error))
     if isinstance(error, asyncpg.InterfaceError):
         lost = "clos" in str(error)  # "connection is closed", "pool is closing"

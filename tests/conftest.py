@@ -1,4 +1,4 @@
-"""Fixtures that every part shares: real servers, started once a run."""
+"""Fixtures that every part shares: real servers and real models, started and made once a run."""
 
 import os
 from collections.abc import Iterator
@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from vla_embeddings.export import ensure_exported, find_current
 from vla_embeddings.local import LocalPostgres, LocalValkey
+from vla_embeddings.models import CLIP_IMAGE, CLIP_TEXT, MINILM, ArtifactStore, Model
+from vla_embeddings.runtime import CPU_CHOICE, ImageEncoder, TextEncoder, available_cpus
 
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+REPOSITORY = Path(__file__).parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +41,40 @@ def redis_url() -> Iterator[str]:
         return
     with LocalValkey() as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """Exported models: MiniLM in fp32 and fp16, CLIP's towers in fp32, untrained unless trained
+    ones are there. What is up to date is not exported again."""
+    given = os.environ.get("EMBEDDING_MODELS_DIR")
+    store = ArtifactStore(Path(given) if given else REPOSITORY / ".artifacts" / "models")
+    ensure_exported(MINILM, ["fp32", "fp16"], store)
+    for model in (CLIP_IMAGE, CLIP_TEXT):
+        if find_current(model, "fp32", store) is None:
+            ensure_exported(model, ["fp32"], store, untrained=True)
+    return store.root
+
+
+def _text_encoder(models_dir: Path, model: Model) -> TextEncoder:
+    artifact = ArtifactStore(models_dir).open(model, "fp32")
+    return TextEncoder.load(artifact, CPU_CHOICE, threads=available_cpus())
+
+
+@pytest.fixture(scope="session")
+def text_encoder(models_dir: Path) -> TextEncoder:
+    """MiniLM in fp32 on the CPU."""
+    return _text_encoder(models_dir, MINILM)
+
+
+@pytest.fixture(scope="session")
+def clip_text_encoder(models_dir: Path) -> TextEncoder:
+    """CLIP's text tower in fp32 on the CPU."""
+    return _text_encoder(models_dir, CLIP_TEXT)
+
+
+@pytest.fixture(scope="session")
+def image_encoder(models_dir: Path) -> ImageEncoder:
+    """CLIP's image tower in fp32 on the CPU."""
+    artifact = ArtifactStore(models_dir).open(CLIP_IMAGE, "fp32")
+    return ImageEncoder.load(artifact, CPU_CHOICE, threads=available_cpus())

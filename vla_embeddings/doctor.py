@@ -103,7 +103,9 @@ def _models(config: EmbeddingConfig) -> Iterator[Finding]:
     yield Finding("Models folder", "ok", str(store.root))
     precisions: tuple[Precision, ...] = get_args(Precision)
     for model in MODELS:
-        there = [name for name in precisions if (store.root / model.name / name).exists()]
+        there: list[Precision] = [
+            name for name in precisions if (store.root / model.name / name).exists()
+        ]
         if not there:
             yield Finding(model.name, "note", "not exported", model.command())
         for precision in there:

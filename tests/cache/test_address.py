@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.cache.conftest import Fake, Server, forward
+from tests.cache.servers import PatientCache, Server, fake, forward
 from vla_embeddings.cache import EmbeddingCache
 from vla_embeddings.errors import ConfigurationError
 
@@ -88,27 +88,27 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-async def test_rediss_uses_tls(fake: Fake, redis_url: str, certificate: Path) -> None:
+async def test_rediss_uses_tls(redis_url: str, certificate: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
 
     async with (
         fake(partial(forward, redis_url), tls=context) as place,
-        EmbeddingCache(f"rediss://{place}?ssl_ca_certs={certificate}", deadline=1.0) as cache,
+        PatientCache(f"rediss://{place}?ssl_ca_certs={certificate}") as cache,
     ):
         assert await cache.set_embedding("instruction:a", [1.0])
         assert (await cache.get_stats())["connected"]
 
 
 async def test_a_certificate_that_is_not_trusted_is_a_miss(
-    fake: Fake, redis_url: str, certificate: Path
+    redis_url: str, certificate: Path
 ) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
 
     async with (
         fake(partial(forward, redis_url), tls=context) as place,
-        EmbeddingCache(f"rediss://{place}", deadline=1.0, memory_entries=0) as cache,
+        PatientCache(f"rediss://{place}", memory_entries=0) as cache,
     ):
         assert await cache.set_embedding("instruction:a", [1.0]) is False
         assert await cache.get_embedding("instruction:a") is None

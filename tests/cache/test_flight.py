@@ -45,7 +45,7 @@ async def test_other_keys_and_later_calls_compute_anew() -> None:
     flight, work = SingleFlight[int](), Work()
     work.go.set()
 
-    assert await asyncio.gather(flight.run("a", work), flight.run("b", work)) == [1, 2]
+    assert await asyncio.gather(*(flight.run(key, work) for key in "ab")) == [1, 2]
     assert await flight.run("a", work) == 3
 
 

@@ -26,7 +26,9 @@ from vla_embeddings.search.handles import Handle
 @pytest.fixture(params=["Database", "Pool", "Connection", "Engine", "AsyncConnection", "Session"])
 async def session(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Handle]:
     """Each kind of handle in turn."""
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn))
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn)
+    )
     match request.param:
         case "Database":
             async with await Database.connect(dsn) as database:

@@ -1,16 +1,14 @@
 """`vla-embeddings demo`."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from vla_embeddings.cli.output import Json, print_json, progress_bars, stdout
-
-_UNTRAINED = "[bold yellow]UNTRAINED[/]"
 
 
 def demo(
@@ -36,6 +34,7 @@ def demo(
     from vla_embeddings.demo import inputs
     from vla_embeddings.demo.job import Job
     from vla_embeddings.demo.models import prepare_models
+    from vla_embeddings.demo.report import tables
     from vla_embeddings.models import ArtifactStore
 
     texts = (
@@ -56,113 +55,15 @@ def demo(
         )
         progress.remove_task(exporting)
 
-        def track(what: str, length: int) -> Any:
+        def track(what: str, length: int) -> Callable[[int], None]:
             task = progress.add_task(what, total=length)
             return lambda steps: progress.advance(task, steps)
 
         result = asyncio.run(Job(texts, pictures, embedding_config, track).run())
-    manifests = [asdict(artifact.manifest) for artifact in artifacts]
+    manifests = [artifact.manifest for artifact in artifacts]
     if json:
-        print_json({"models": manifests, **asdict(result)})
+        print_json({"models": [asdict(manifest) for manifest in manifests], **asdict(result)})
         return
-    for table in (
-        _models(manifests),
-        _loadings(asdict(result)["loadings"]),
-        *_answers(asdict(result)["answers"], manifests),
-        _timings(asdict(result)["timings"]),
-        _cache(result.cache),
-    ):
+    for table in tables(manifests, result):
         stdout.print(table)
         stdout.print()
-
-
-def _models(manifests: list[dict[str, Any]]) -> Table:
-    table = _table(
-        "Models, proven against PyTorch", "model", "weights", "precision", "dim", "max |Δ|"
-    )
-    for manifest in manifests:
-        table.add_row(
-            manifest["model"],
-            "trained" if manifest["weights"] == "trained" else _UNTRAINED,
-            manifest["precision"],
-            str(manifest["dimension"]),
-            f"{manifest['parity']['max_abs_delta']:.1e}",
-        )
-    return table
-
-
-def _loadings(rows: list[dict[str, Any]]) -> Table:
-    table = _table("Embedded and indexed", "what", "rows", "embed/s", "store/s", "HNSW build")
-    for row in rows:
-        table.add_row(
-            row["what"],
-            f"{row['rows']:,}",
-            f"{row['rows'] / row['embed_seconds']:,.0f}",
-            f"{row['rows'] / row['store_seconds']:,.0f}",
-            f"{row['index_seconds']:.2f} s",
-        )
-    return table
-
-
-def _answers(answers: list[dict[str, Any]], manifests: list[dict[str, Any]]) -> list[Table]:
-    *texts, picture = answers
-    found = _table("Instruction search", "query", "found", "similarity", "model_type")
-    for answer in texts:
-        found.add_section()
-        title = f"[bold]{answer['question']}[/]\n[dim]{answer['search']}, {answer['milliseconds']:.1f} ms[/]"
-        if not answer["rows"]:
-            found.add_row(title, "[dim]nothing that near[/]", "", "")
-        for row in answer["rows"]:
-            found.add_row(title, row["instruction"], f"{row['similarity']:.3f}", row["model_type"])
-            title = ""
-    untrained = any(manifest["weights"] == "untrained" for manifest in manifests)
-    seen = _table(
-        f"Image search{f' ({_UNTRAINED} weights: the order means nothing)' if untrained else ''}",
-        "query image",
-        "found",
-        "distance",
-    )
-    title = f"[bold]{picture['question']}[/]\n[dim]{picture['search']}, {picture['milliseconds']:.1f} ms[/]"
-    for row in picture["rows"]:
-        seen.add_row(title, row["image_path"], f"{row['distance']:.3f}")
-        title = ""
-    return [found, seen]
-
-
-def _timings(rows: list[dict[str, Any]]) -> Table:
-    table = _table("The same queries again", "vector from", "instruction", "image")
-    for row in rows:
-        table.add_row(
-            row["origin"], f"{row['instruction_ms']:.2f} ms", f"{row['image_ms']:.2f} ms"
-        )
-    return table
-
-
-def _cache(stats: dict[str, Any]) -> Table:
-    table = _table("Cache", "embeddings", "memory", "hits", "misses", "hit rate")
-    table.add_row(
-        f"{stats['total_keys']:,}",
-        str(stats["memory_used"]),
-        str(stats["hits"]),
-        str(stats["misses"]),
-        f"{stats['hit_rate']:.0%}",
-    )
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in columns:
-        numeric = name not in (
-            "model",
-            "weights",
-            "what",
-            "query",
-            "query image",
-            "found",
-            "vector from",
-            "model_type",
-            "precision",
-        )
-        table.add_column(name, justify="right" if numeric else "left")
-    return table

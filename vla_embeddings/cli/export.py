@@ -130,7 +130,7 @@ def _precisions(text: str) -> list[Precision]:
     from vla_embeddings.export import PRECISIONS
 
     wanted = [word.strip() for word in text.split(",")]
-    chosen = [precision for precision in PRECISIONS if precision in wanted]
+    chosen: list[Precision] = [precision for precision in PRECISIONS if precision in wanted]
     if unknown := set(wanted) - set(PRECISIONS):
         raise ConfigurationError(
             f"--precision {text}: expected some of {', '.join(PRECISIONS)}; "
@@ -153,13 +153,20 @@ def _models(wanted: Models) -> list[Model]:
     ]
 
 
+def _name(kind: Kind) -> str:
+    config = embedding_config
+    return config.text_model_name if kind == "text" else config.image_model_name
+
+
 def _artifacts(store: ArtifactStore, wanted: Models) -> list[Artifact]:
-    found = []
+    found: list[Artifact] = []
     precisions: tuple[Precision, ...] = get_args(Precision)
     for model in _models(wanted):
-        for precision in precisions:
-            if (store.root / model.name / precision).exists():
-                found.append(store.open(model, precision))
+        found += [
+            store.open(model, precision)
+            for precision in precisions
+            if (store.root / model.name / precision).exists()
+        ]
     return found
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from vla_embeddings.cache import EmbeddingCache
 from vla_embeddings.config import EmbeddingConfig
 from vla_embeddings.demo.inputs import Instruction, Picture
-from vla_embeddings.demo.stopwatch import Stopwatch
 from vla_embeddings.demo.servers import addresses, own_schema
+from vla_embeddings.demo.stopwatch import Stopwatch
 from vla_embeddings.search import (
     batch_index_embeddings,
     cosine_similarity_search,
@@ -201,7 +201,7 @@ class Job:
                     threshold=THRESHOLD,
                     filters=filters,
                 )
-            search = f"cosine ≥ {THRESHOLD}" + (", model_type = openvla" if filters else "")
+            search = f"≥ {THRESHOLD}" + (", openvla only" if filters else "")
             answers.append(Answer(question, search, 1000 * watch.seconds, rows))
         picture = self.pictures[0]
         vector = await service.get_image_embedding(picture.image)
@@ -213,7 +213,10 @@ class Job:
                 query_embedding=vector,
                 top_k=TOP_K,
             )
-        return [*answers, Answer(picture.name, "images, euclidean", 1000 * watch.seconds, rows)]
+        return [
+            *answers,
+            Answer(picture.name, "by euclidean distance", 1000 * watch.seconds, rows),
+        ]
 
     async def _time(
         self, origin: str, service: EmbeddingService, *, use_cache: bool = True

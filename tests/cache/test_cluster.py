@@ -1,0 +1,184 @@
+"""A Redis Cluster of three servers does what one server does."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.cache.servers import PatientCache, Server, free_port
+from vla_embeddings.cache import EmbeddingCache
+from vla_embeddings.errors import CacheUnavailable
+
+Vectors = dict[str, NDArray[np.float32]]
+
+SETTINGS = {
+    "cluster-enabled": "yes",
+    "cluster-node-timeout": "1000",
+    "cluster-require-full-coverage": "no",
+}
+RANGES = [(0, 5460), (5461, 10922), (10923, 16383)]
+
+
+@contextmanager
+def cluster() -> Iterator[list[Server]]:
+    nodes = [Server(free_port(), SETTINGS) for _ in RANGES]
+    try:
+        for node in nodes:
+            node.start()
+        form(nodes)
+        yield nodes
+    finally:
+        for node in nodes:
+            node.stop()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[list[Server]]:
+    with cluster() as nodes:
+        yield nodes
+
+
+def form(nodes: list[Server]) -> None:
+    """Make the servers one cluster and wait until all of them know it."""
+    for epoch, (node, (first, last)) in enumerate(zip(nodes, RANGES, strict=True), 1):
+        node.command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        node.command("CLUSTER", "SET-CONFIG-EPOCH", epoch)
+        node.command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+    deadline = time.monotonic() + 20
+    while not all(is_ready(node) for node in nodes):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_ready(node: Server) -> bool:
+    known = len(node.command("CLUSTER", "SLOTS"))
+    return known == 3 and b"cluster_state:ok" in node.command("CLUSTER", "INFO")
+
+
+@pytest.fixture
+def url(nodes: list[Server]) -> str:
+    for node in nodes:
+        node.command("FLUSHALL")
+    return f"redis+cluster://127.0.0.1:{nodes[0].port}"
+
+
+async def test_a_batch_is_spread_over_all_servers_and_keeps_its_order(
+    nodes: list[Server], url: str, vectors: Vectors
+) -> None:
+    async with PatientCache(url, ttl=60, memory_entries=0) as cache:
+        assert await cache.set_many(vectors) == dict.fromkeys(vectors, True)
+        keys = [*reversed(vectors), "image:unknown"]
+
+        found = await cache.get_many(keys)
+
+        assert list(found) == keys
+        assert found.pop("image:unknown") is None
+        for key, vector in vectors.items():
+            np.testing.assert_array_equal(found[key], vector, strict=True)
+    for node in nodes:
+        assert 200 < node.command("DBSIZE") < 500
+
+
+async def test_clearing_and_stats_reach_all_servers(url: str, vectors: Vectors) -> None:
+    async with PatientCache(url, ttl=60) as cache:
+        await cache.set_many(vectors)
+        await cache.set_embedding("image:a", [1.0])
+        assert (await cache.get_stats())["total_keys"] == 1001
+
+        assert await cache.clear_pattern("instruction:*") == 1000
+
+        stats = await cache.get_stats()
+        assert stats["connected"]
+        assert stats["total_keys"] == 1
+
+
+async def test_a_thousand_first_calls_at_once_all_find_their_server(
+    url: str, vectors: Vectors
+) -> None:
+    async with PatientCache(url, ttl=60) as writer, PatientCache(url, memory_entries=0) as cache:
+        await writer.set_many(vectors)
+
+        found = await asyncio.gather(*map(cache.get_embedding, vectors))
+
+        assert all(vector is not None for vector in found)
+
+
+async def test_slots_that_move_are_followed(
+    nodes: list[Server], url: str, vectors: Vectors
+) -> None:
+    key, vector = next(iter(vectors.items()))
+    async with PatientCache(url, ttl=60, memory_entries=0) as cache:
+        await cache.set_embedding(key, vector)
+        slot = nodes[0].command("CLUSTER", "KEYSLOT", key)
+        giver = next(i for i, (low, high) in enumerate(RANGES) if low <= slot <= high)
+        await asyncio.to_thread(give_slot, nodes, slot, (giver + 1) % 3)
+
+        await until_hit(cache, key, vector)
+
+        await asyncio.to_thread(give_slot, nodes, slot, giver)
+        await until_hit(cache, key, vector)
+
+
+def give_slot(nodes: list[Server], slot: int, taker: int) -> None:
+    """As a resharding does, its keys left behind."""
+    name = nodes[taker].command("CLUSTER", "MYID").decode()
+    for node in nodes:
+        node.command("FLUSHALL")
+        node.command("CLUSTER", "SETSLOT", slot, "NODE", name)
+
+
+async def until_hit(cache: EmbeddingCache, key: str, vector: NDArray[np.float32]) -> None:
+    start = time.monotonic()
+    while await cache.get_embedding(key) is None:
+        assert time.monotonic() - start < 5
+        await cache.set_embedding(key, vector)
+        await asyncio.sleep(0.01)
+
+
+async def test_a_halted_server_costs_its_own_keys_alone(
+    nodes: list[Server], url: str, vectors: Vectors
+) -> None:
+    async with EmbeddingCache(url, ttl=60, memory_entries=0, deadline=0.2) as cache:
+        await cache.set_many(vectors)
+        nodes[1].send(signal.SIGSTOP)
+        try:
+            found = await cache.get_many(list(vectors))
+            for _ in range(5):
+                await cache.get_many(list(vectors))
+            stats = await cache.get_stats()
+        finally:
+            nodes[1].send(signal.SIGCONT)
+
+    for key, vector in found.items():
+        assert vector is None or np.array_equal(vector, vectors[key])
+    assert 500 < sum(vector is not None for vector in found.values()) < 800
+    assert stats["connected"] is False
+    assert stats["breaker"] in ("open", "half-open")
+
+
+async def test_a_server_that_died_costs_its_own_keys_alone(vectors: Vectors) -> None:
+    with cluster() as nodes:
+        url = f"redis+cluster://127.0.0.1:{nodes[0].port}"
+        async with PatientCache(url, ttl=60, memory_entries=0) as cache:
+            await cache.set_many(vectors)
+            nodes[0].kill()  # the one that the URL names
+
+            for _ in range(10):
+                found = await cache.get_many(list(vectors))
+                assert 500 < sum(vector is not None for vector in found.values()) < 800
+            with pytest.raises(CacheUnavailable):
+                await cache.clear_pattern("image:*")
+
+
+async def test_without_any_server_everything_misses() -> None:
+    async with EmbeddingCache(f"redis+cluster://localhost:{free_port()}") as cache:
+        assert await cache.get_embedding("instruction:a") is None
+        assert await cache.set_many({"image:a": [1.0]}) == {"image:a": False}
+        assert (await cache.get_stats())["connected"] is False
+        with pytest.raises(CacheUnavailable):
+            await cache.clear_pattern("*")

@@ -1,0 +1,209 @@
+"""What a caller sees, and what stays in the database, when things go wrong."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+
+from tests.search.conftest import COLUMN, TABLE, Vectors, rows_of, unit_vectors
+from vla_embeddings.errors import DatabaseUnavailable, EmbeddingError, SearchError, UnknownName
+from vla_embeddings.local import LocalPostgres
+from vla_embeddings.search import (
+    Database,
+    batch_index_embeddings,
+    cosine_similarity_search,
+    create_hnsw_index,
+    create_schema,
+    euclidean_distance_search,
+    handles,
+    index_embedding,
+    insert_embeddings,
+    list_indexes,
+)
+
+VECTORS = unit_vectors(3000)
+
+Job = Callable[[Database], Awaitable[object]]
+
+JOBS: dict[str, Job] = {
+    "search": lambda db: cosine_similarity_search(db, TABLE, COLUMN, VECTORS[0]),
+    "euclidean": lambda db: euclidean_distance_search(db, TABLE, COLUMN, VECTORS[0]),
+    "index_embedding": lambda db: index_embedding(db, TABLE, "id", 1, COLUMN, VECTORS[1]),
+    "batch": lambda db: batch_index_embeddings(
+        db, TABLE, "id", COLUMN, [{"id": n, "embedding": VECTORS[-n]} for n in range(1, 2001)]
+    ),
+    "insert": lambda db: insert_embeddings(db, TABLE, COLUMN, rows_of(VECTORS[:2000])),
+    "create": lambda db: create_hnsw_index(db, TABLE, COLUMN),
+    "list": lambda db: list_indexes(db),
+}
+
+
+@pytest.fixture(params=JOBS)
+def job(request: pytest.FixtureRequest) -> Job:
+    """Each function in turn."""
+    return JOBS[request.param]
+
+
+async def test_a_killed_connection_is_an_error_of_ours_and_the_next_call_works(
+    db: Database, filled: Vectors, job: Job, dsn: str
+) -> None:
+    killer = await asyncpg.connect(dsn)
+    rows = await db.pool.fetchval(f"SELECT count(*) FROM {TABLE}")
+
+    for delay in (0.0, 0.003, 0.02, 0.1):
+        work = asyncio.ensure_future(job(db))
+        await asyncio.sleep(delay)
+        await killer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'vla-embeddings'"
+        )
+        [outcome] = await asyncio.gather(work, return_exceptions=True)
+        assert not isinstance(outcome, Exception) or isinstance(outcome, DatabaseUnavailable)
+        assert await db.pool.fetchval(f"SELECT count(*) FROM {TABLE}") in (rows, rows + 2000)
+        rows = await db.pool.fetchval(f"SELECT count(*) FROM {TABLE}")
+
+    await job(db)
+    assert all(index.state == "valid" for index in await list_indexes(db))
+    await killer.close()
+
+
+async def test_cancelled_calls_return_their_connections_clean(
+    db: Database, filled: Vectors, job: Job
+) -> None:
+    for step in range(10):
+        work = asyncio.ensure_future(job(db))
+        await asyncio.sleep(step * 0.002)
+        work.cancel()
+        await asyncio.wait([work])
+
+    async with db.pool.acquire() as connection:
+        assert not connection.is_in_transaction()
+        assert await connection.fetchval("SHOW maintenance_work_mem") == "64MB"
+        assert await connection.fetchval("SHOW statement_timeout") == "0"
+    idle = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+    assert await db.pool.fetchval(idle) == 0
+    await job(db)
+
+
+async def test_a_statement_timeout_is_said_and_the_callers_transaction_survives_a_search(
+    db: Database, filled: Vectors
+) -> None:
+    await db.pool.execute(
+        f"CREATE VIEW slow AS SELECT id, {COLUMN}, pg_sleep(0.01) IS NULL AS nap FROM {TABLE}"
+    )
+    async with db.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL statement_timeout = '50ms'")
+        with pytest.raises(SearchError, match="statement_timeout"):
+            await cosine_similarity_search(connection, "slow", COLUMN, VECTORS[0])
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_read_only_server_can_be_searched_but_not_written(
+    db: Database, filled: Vectors
+) -> None:
+    await create_hnsw_index(db, TABLE, COLUMN)
+    name = await db.pool.fetchval("SELECT current_database()")
+    await db.pool.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await db.pool.expire_connections()
+
+    assert len(await cosine_similarity_search(db, TABLE, COLUMN, VECTORS[0])) == 10
+    for work in ("index_embedding", "batch", "insert"):
+        with pytest.raises(SearchError, match="read-only; write to the primary"):
+            await JOBS[work](db)
+    with pytest.raises(SearchError, match="read-only; write to the primary"):
+        await create_hnsw_index(db, TABLE, COLUMN, distance_metric="euclidean")
+
+
+async def test_a_full_pool_is_an_error_and_not_a_hang(
+    dsn: str, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handles, "ACQUIRE_SECONDS", 0.05)
+    async with await Database.connect(dsn, max_size=1) as db, db.pool.acquire():
+        with pytest.raises(DatabaseUnavailable, match="pool is large enough"):
+            await job(db)
+
+
+async def test_a_table_dropped_in_between_is_unknown(db: Database, filled: Vectors) -> None:
+    await JOBS["search"](db)
+    await db.pool.execute(f"DROP TABLE {TABLE}")
+
+    for work in ("search", "index_embedding", "batch", "insert", "create"):
+        with pytest.raises(UnknownName, match=TABLE):
+            await JOBS[work](db)
+
+
+async def test_a_failed_transaction_of_the_callers_is_said(db: Database) -> None:
+    async with db.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        with pytest.raises(asyncpg.PostgresError):
+            await connection.execute("SELECT 1/0")
+        for job in JOBS.values():
+            with pytest.raises(SearchError, match="current transaction is aborted"):
+                await job(connection)
+        await transaction.rollback()
+
+
+async def test_a_role_without_rights_is_told(db: Database, filled: Vectors, dsn: str) -> None:
+    await db.pool.execute("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN")
+    async with await Database.connect(dsn.replace("postgres@", "guest@")) as guest:
+        for work in ("search", "index_embedding", "batch", "insert", "create"):
+            with pytest.raises(SearchError, match=r"grant the role what it lacks"):
+                await JOBS[work](guest)
+    await db.pool.execute("DROP ROLE guest")
+
+
+async def test_a_busy_connection_is_said(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    busy = asyncio.create_task(connection.execute("SELECT pg_sleep(0.2)"))
+    await asyncio.sleep(0.05)
+
+    with pytest.raises(SearchError, match="another operation is in progress"):
+        await list_indexes(connection)
+    await busy
+    await connection.close()
+
+
+async def test_a_server_that_stops_and_starts_again_is_used_again() -> None:
+    with LocalPostgres() as server:
+        async with await Database.connect(server.dsn) as db:
+            await create_schema(db)
+            for work in ("insert", "create", "search"):
+                await JOBS[work](db)
+            await db.pool.expire_connections()
+    for work in JOBS.values():
+        with pytest.raises(EmbeddingError):
+            await work(db)
+
+
+async def test_an_error_of_the_callers_own_passes_through(db: Database) -> None:
+    def broken() -> object:
+        yield {"id": 1, "embedding": VECTORS[0]}
+        raise FileNotFoundError("vectors.npy")
+
+    with pytest.raises(FileNotFoundError, match=r"vectors\.npy"):
+        await batch_index_embeddings(db, TABLE, "id", COLUMN, broken())  # type: ignore[arg-type]  # it is an iterator
+
+
+async def test_shared_memory_that_runs_out_is_done_without(
+    db: Database,
+    filled: Vectors,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from vla_embeddings.search import indexes
+
+    build, tried = indexes.build, []
+
+    async def fail_once(*args: object, settings: dict[str, str], **options: object) -> None:
+        tried.append(settings.get("max_parallel_maintenance_workers"))
+        if len(tried) == 1:
+            raise asyncpg.DiskFullError("could not resize shared memory segment")
+        await build(*args, settings=settings, **options)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(indexes, "build", fail_once)
+    await create_hnsw_index(db, TABLE, COLUMN)
+
+    assert tried == [None, "0"]
+    assert any("building without parallel workers" in message for message in caplog.messages)

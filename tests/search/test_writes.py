@@ -1,0 +1,248 @@
+"""What writing vectors changes, and what it leaves alone."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import numpy as np
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from tests.search.conftest import COLUMN, TABLE, Vectors, rows_of, unit_vectors
+from vla_embeddings.errors import DimensionMismatch, InvalidInput, UnknownName
+from vla_embeddings.search import (
+    Database,
+    batch_index_embeddings,
+    cosine_similarity_search,
+    create_hnsw_index,
+    create_schema,
+    index_embedding,
+    insert_embeddings,
+)
+
+VECTORS = unit_vectors(5000, seed=3)
+
+
+async def _stored(db: Database) -> dict[int, np.ndarray]:
+    rows = await cosine_similarity_search(
+        db, TABLE, COLUMN, VECTORS[0], 10_000, -1.0, columns=["id", COLUMN]
+    )
+    return {row["id"]: row[COLUMN] for row in rows}
+
+
+async def _rows(db: Database, count: int) -> None:
+    await db.pool.execute(
+        f"INSERT INTO {TABLE} (instruction) SELECT 'put' FROM generate_series(1, {count})"
+    )
+
+
+def _items(ids: list[int]) -> list[dict[str, object]]:
+    return [{"id": row_id, "embedding": VECTORS[row_id]} for row_id in ids]
+
+
+async def test_one_vector_is_stored_bit_for_bit_and_cleared_by_none(db: Database) -> None:
+    await _rows(db, 2)
+
+    assert await index_embedding(db, TABLE, "id", 1, COLUMN, VECTORS[1]) is True
+    np.testing.assert_array_equal((await _stored(db))[1], VECTORS[1])
+    assert await index_embedding(db, TABLE, "id", np.int64(1), COLUMN, None) is True
+    assert await _stored(db) == {}
+    assert await index_embedding(db, TABLE, "id", 99, COLUMN, VECTORS[1]) is False
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 7, 2000, 100_000])
+async def test_a_batch_is_stored_bit_for_bit_whatever_the_chunk(
+    db: Database, chunk_rows: int
+) -> None:
+    count = 30 if chunk_rows == 1 else 4500
+    await _rows(db, count)
+
+    changed = await batch_index_embeddings(
+        db, TABLE, "id", COLUMN, _items(list(range(count, 0, -1))), chunk_rows=chunk_rows
+    )
+
+    stored = await _stored(db)
+    assert changed == len(stored) == count
+    assert all(np.array_equal(stored[row_id], VECTORS[row_id]) for row_id in stored)
+
+
+async def test_the_last_of_two_vectors_for_one_id_wins(db: Database) -> None:
+    await _rows(db, 2)
+    items = [{"id": 1, "embedding": VECTORS[n]} for n in (5, 6, 7)]
+
+    for chunk_rows in (2, 100):
+        changed = await batch_index_embeddings(
+            db, TABLE, "id", COLUMN, items, chunk_rows=chunk_rows
+        )
+        np.testing.assert_array_equal((await _stored(db))[1], VECTORS[7])
+    assert changed == 1
+
+
+async def test_unknown_ids_are_not_counted_and_are_named(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await _rows(db, 3)
+
+    assert await batch_index_embeddings(db, TABLE, "id", COLUMN, _items([1, 7, 2, 8])) == 2
+    [message] = [m for m in caplog.messages if "no row" in m]
+    assert message.startswith("2 of 4 ids have no row in")
+    assert {"7", "8"} == set(message.rpartition("them ")[2].split(", "))
+
+
+async def test_async_iterables_and_generators_are_taken_as_they_come(db: Database) -> None:
+    await _rows(db, 50)
+
+    async def produce() -> AsyncIterator[dict[str, object]]:
+        for item in _items(list(range(1, 51))):
+            yield item
+
+    assert await batch_index_embeddings(db, TABLE, "id", COLUMN, produce(), chunk_rows=20) == 50
+    assert await batch_index_embeddings(db, TABLE, "id", COLUMN, iter(_items([1, 2]))) == 2
+    assert await batch_index_embeddings(db, TABLE, "id", COLUMN, []) == 0
+
+
+async def test_a_fault_names_row_and_id_and_spares_the_chunks_before_it(db: Database) -> None:
+    await _rows(db, 9)
+    items = _items(list(range(1, 10)))
+    items[7]["embedding"] = np.full(384, np.nan)
+
+    with pytest.raises(InvalidInput, match=r"row 7 \(id 8\): it holds NaN"):
+        await batch_index_embeddings(db, TABLE, "id", COLUMN, items, chunk_rows=3)
+
+    assert set(await _stored(db)) == {1, 2, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize(
+    ("item", "error", "words"),
+    [
+        ({"id": 2, "embedding": np.ones(3)}, DimensionMismatch, r"row 1 \(id 2\).*got 3"),
+        ({"id": 2, "embedding": np.zeros(384)}, InvalidInput, "zero length"),
+        ({"id": 2, "embedding": None}, InvalidInput, "expected numbers"),
+        ({"id": 2, "embedding": "x"}, InvalidInput, "expected numbers"),
+        ({"id": None, "embedding": VECTORS[0]}, InvalidInput, "An id must be a single value"),
+        ({"id": [1], "embedding": VECTORS[0]}, InvalidInput, "An id must be a single value"),
+        ({"id": "x", "embedding": VECTORS[0]}, InvalidInput, 'Column "id" is of type'),
+        ({"id": 2}, InvalidInput, 'row 1: expected {"id"'),
+        ((2, VECTORS[0]), InvalidInput, 'row 1: expected {"id"'),
+    ],
+)
+async def test_an_unusable_item_leaves_its_chunk_unwritten(
+    db: Database, item: object, error: type[Exception], words: str
+) -> None:
+    await _rows(db, 3)
+
+    with pytest.raises(error, match=words):
+        await batch_index_embeddings(db, TABLE, "id", COLUMN, [*_items([1]), item])  # type: ignore[list-item]  # wrong on purpose
+
+    assert await _stored(db) == {}
+
+
+async def test_new_rows_are_inserted_with_vectors_and_defaults(db: Database) -> None:
+    await db.pool.execute(
+        "CREATE TABLE crates (id uuid PRIMARY KEY, made date DEFAULT '2026-01-01', weight real, "
+        "note jsonb, e halfvec(4))"
+    )
+    rows = [
+        {"id": uuid.UUID(int=n), "weight": n / 2, "note": '{"n": 1}', "e": np.eye(4)[n]}
+        for n in range(4)
+    ]
+
+    assert await insert_embeddings(db, "crates", "e", rows) == 4
+    [found] = await cosine_similarity_search(db, "crates", "e", [0, 0, 1, 0], 1)
+    assert found["id"] == uuid.UUID(int=2)
+    assert found["weight"] == 1.0
+    assert found["made"].isoformat() == "2026-01-01"
+    assert await insert_embeddings(db, "context_metadata", "image_embedding", []) == 0
+
+
+async def test_rows_of_vectors_alone_can_be_inserted_in_order(db: Database) -> None:
+    assert (
+        await insert_embeddings(db, TABLE, COLUMN, ({COLUMN: v} for v in VECTORS[:2100])) == 2100
+    )
+
+    stored = await _stored(db)
+    assert all(np.array_equal(stored[n + 1], VECTORS[n]) for n in range(2100))
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "words"),
+    [
+        ([{"instruction": "x"}], InvalidInput, "row 0: expected a mapping with"),
+        ([{COLUMN: VECTORS[0]}, {COLUMN: VECTORS[0], "id": 1}], InvalidInput, "row 1: expected"),
+        ([{COLUMN: VECTORS[0], "colour": 1}], UnknownName, "no column 'colour'"),
+        ([{COLUMN: VECTORS[0], "id": "x"}], InvalidInput, 'Column "id"'),
+        ([{COLUMN: VECTORS[0], "id": 1}] * 2, InvalidInput, "breaks a constraint"),
+        ([5], InvalidInput, "row 0: expected a mapping"),
+        (5, InvalidInput, "Expected an iterable of rows; got int"),
+    ],
+)
+async def test_unusable_rows_are_refused_and_none_is_inserted(
+    db: Database, rows: list[dict[str, object]], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        await insert_embeddings(db, TABLE, COLUMN, rows)
+
+    assert await db.pool.fetchval(f"SELECT count(*) FROM {TABLE}") == 0
+
+
+async def test_a_vector_too_large_for_halfvec_is_refused(db: Database) -> None:
+    await db.pool.execute(
+        "CREATE TABLE small (id int, e halfvec(2)); INSERT INTO small VALUES (1)"
+    )
+
+    with pytest.raises(InvalidInput, match="halfvec, which holds numbers up to 65504"):
+        await index_embedding(db, "small", "id", 1, "e", [70_000, 1])
+
+
+async def test_writes_belong_to_the_callers_transaction(db: Database) -> None:
+    await _rows(db, 10)
+    async with db.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await index_embedding(connection, TABLE, "id", 1, COLUMN, VECTORS[1])
+        await batch_index_embeddings(connection, TABLE, "id", COLUMN, _items([2, 3]))
+        await insert_embeddings(connection, TABLE, COLUMN, rows_of(VECTORS[:3]))
+        with pytest.raises(InvalidInput):
+            await insert_embeddings(connection, TABLE, COLUMN, [{"id": 1, COLUMN: VECTORS[0]}])
+        assert len(await _stored(connection)) == 6
+        await transaction.rollback()
+
+    assert await _stored(db) == {}
+
+
+async def test_a_sessions_rollback_undoes_and_its_commit_keeps(db: Database, dsn: str) -> None:
+    await _rows(db, 10)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn)
+    )
+    async with AsyncSession(engine) as session:
+        await index_embedding(session, TABLE, "id", 1, COLUMN, VECTORS[1])
+        await session.rollback()
+        await batch_index_embeddings(session, TABLE, "id", COLUMN, _items([2, 3]))
+        await session.execute(text(f"UPDATE {TABLE} SET instruction = 'kept' WHERE id = 2"))
+        await session.commit()
+        await insert_embeddings(session, TABLE, COLUMN, rows_of(VECTORS[:3]))
+    async with engine.connect() as connection:
+        await index_embedding(connection, TABLE, "id", 4, COLUMN, VECTORS[4])
+        await connection.rollback()
+        await index_embedding(connection, TABLE, "id", 5, COLUMN, VECTORS[5])
+        await connection.commit()
+    await index_embedding(engine, TABLE, "id", 6, COLUMN, VECTORS[6])
+    await engine.dispose()
+
+    assert set(await _stored(db)) == {2, 3, 5, 6}
+    assert await db.pool.fetchval(f"SELECT instruction FROM {TABLE} WHERE id = 2") == "kept"
+
+
+async def test_nothing_temporary_stays_behind(db: Database, filled: Vectors) -> None:
+    await create_hnsw_index(db, TABLE, COLUMN)
+    async with db.pool.acquire() as connection:
+        for _ in range(3):
+            await batch_index_embeddings(connection, TABLE, "id", COLUMN, _items([1, 2]))
+        await create_schema(connection)
+
+        assert await connection.fetchval(
+            "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'"
+        ) == 0  # fmt: skip
+        assert not connection.is_in_transaction()

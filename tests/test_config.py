@@ -1,0 +1,99 @@
+"""Settings: read from EMBEDDING_* variables, checked, and named as a person set them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vla_embeddings.config import EmbeddingConfig
+from vla_embeddings.errors import ConfigurationError
+
+# As the user's document lists them.
+DOCUMENTED = {
+    "EMBEDDING_ENABLE_EMBEDDINGS": "true",
+    "EMBEDDING_TEXT_MODEL_NAME": "sentence-transformers/all-MiniLM-L6-v2",
+    "EMBEDDING_IMAGE_MODEL_NAME": "openai/clip-vit-base-patch32",
+    "EMBEDDING_DEVICE": "auto",
+    "EMBEDDING_REDIS_URL": "redis://localhost:6379",
+    "EMBEDDING_CACHE_TTL": "300",
+    "EMBEDDING_CACHE_MAX_CONNECTIONS": "10",
+    "EMBEDDING_SIMILARITY_THRESHOLD": "0.7",
+    "EMBEDDING_SIMILARITY_TOP_K": "10",
+    "EMBEDDING_USE_HNSW_INDEX": "true",
+    "EMBEDDING_HNSW_M": "16",
+    "EMBEDDING_HNSW_EF_CONSTRUCTION": "64",
+}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*DOCUMENTED, "EMBEDDING_MODELS_DIR", "EMBEDDING_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_documented_values_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = EmbeddingConfig()
+    for name, value in DOCUMENTED.items():
+        monkeypatch.setenv(name, value)
+
+    assert EmbeddingConfig() == defaults
+    assert defaults.text_model_name == "all-MiniLM-L6-v2"
+
+
+def test_variables_and_arguments_override_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDDING_CACHE_TTL", "60")
+    monkeypatch.setenv("EMBEDDING_SIMILARITY_TOP_K", "5")
+
+    config = EmbeddingConfig(similarity_top_k=7)
+
+    assert (config.cache_ttl, config.similarity_top_k) == (60, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EMBEDDING_CACHE_TTL", "-1"),
+        ("EMBEDDING_CACHE_TTL", "soon"),
+        ("EMBEDDING_DEVICE", "tpu"),
+        ("EMBEDDING_PRECISION", "fp8"),
+        ("EMBEDDING_SIMILARITY_THRESHOLD", "1.5"),
+        ("EMBEDDING_SIMILARITY_TOP_K", "0"),
+        ("EMBEDDING_HNSW_M", "1"),
+        ("EMBEDDING_CACHE_MAX_CONNECTIONS", "0"),
+    ],
+)
+def test_an_unusable_variable_is_named_with_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError, match=f"{name}='{re.escape(value)}'"):
+        EmbeddingConfig()
+
+
+def test_an_unusable_argument_is_named_as_an_argument() -> None:
+    with pytest.raises(ConfigurationError, match="cache_ttl=-5"):
+        EmbeddingConfig(cache_ttl=-5)
+
+
+def test_a_folder_is_kept_as_it_is(tmp_path: Path) -> None:
+    assert EmbeddingConfig(text_model_name=str(tmp_path)).text_model_name == str(tmp_path)
+
+
+def test_a_database_password_is_never_shown() -> None:
+    config = EmbeddingConfig(database_url="postgresql://robot:s3cret@db/vla")
+
+    assert "s3cret" not in repr(config)
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    config = EmbeddingConfig()
+
+    with pytest.raises(ValueError, match="frozen"):
+        config.cache_ttl = 1
+
+
+def test_models_lie_in_the_users_cache_folder_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/robot")
+
+    assert EmbeddingConfig().models_dir == Path("/var/cache/robot/vla-embeddings/models")

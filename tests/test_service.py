@@ -1,0 +1,298 @@
+"""EmbeddingService: right vectors, whatever the cache does, without blocking the event loop."""
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from prometheus_client import REGISTRY
+
+from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
+from vla_embeddings.errors import (
+    EmbeddingsDisabled,
+    InvalidInput,
+    ModelNotFound,
+    ServiceClosed,
+    UntrainedModel,
+)
+from vla_embeddings.samples import make_instructions, make_scenes
+from vla_embeddings.service import MAX_CHARACTERS
+
+
+@pytest.fixture
+def config(models_dir: Path) -> EmbeddingConfig:
+    return EmbeddingConfig(models_dir=models_dir)
+
+
+@pytest.fixture
+async def service(config: EmbeddingConfig) -> AsyncIterator[EmbeddingService]:
+    async with EmbeddingService(config=config, allow_untrained=True) as service:
+        yield service
+
+
+@pytest.fixture
+async def cached(config: EmbeddingConfig, redis_url: str) -> AsyncIterator[EmbeddingService]:
+    """A service on a Redis without embeddings."""
+    cache = EmbeddingCache(redis_url=redis_url)
+    await cache.clear_pattern("*")
+    async with EmbeddingService(cache=cache, config=config, allow_untrained=True) as service:
+        yield service
+
+
+def _computed(kind: str) -> float:
+    """How many computations the metrics have counted."""
+    return REGISTRY.get_sample_value("embedding_generation_seconds_count", {"kind": kind}) or 0.0
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG")
+    return file.getvalue()
+
+
+async def test_an_instruction_gives_a_unit_vector_of_384(service: EmbeddingService) -> None:
+    vector = await service.get_instruction_embedding("pick up the red block")
+
+    assert (vector.shape, vector.dtype) == ((384,), np.float32)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+
+
+async def test_an_image_gives_the_same_vector_as_pil_array_and_file(
+    service: EmbeddingService,
+) -> None:
+    scene = make_scenes(1)[0].image
+    png = io.BytesIO()
+    scene.save(png, "PNG")
+
+    vectors = [
+        await service.get_image_embedding(image)
+        for image in (scene, np.asarray(scene), png.getvalue())
+    ]
+
+    assert (vectors[0].shape, vectors[0].dtype) == ((512,), np.float32)
+    assert np.linalg.norm(vectors[0]) == pytest.approx(1, abs=1e-6)
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+
+
+async def test_a_text_query_lies_in_the_space_of_images(service: EmbeddingService) -> None:
+    vector = await service.get_image_query_embedding("a red block left of a blue bowl")
+
+    assert vector.shape == (512,)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+
+
+async def test_similar_instructions_are_nearer_than_others(service: EmbeddingService) -> None:
+    red, cube, drawer = [
+        await service.get_instruction_embedding(text)
+        for text in ("pick up the red block", "grasp the red cube", "open the drawer")
+    ]
+
+    assert red @ cube > red @ drawer + 0.2
+
+
+async def test_a_batch_equals_the_single_calls_in_order(service: EmbeddingService) -> None:
+    texts = [*make_instructions(40), "go", make_instructions(1)[0]]
+    images: list[Any] = [scene.image for scene in make_scenes(10)]
+
+    batch = await service.batch_generate_embeddings(texts=texts, images=images)
+
+    texts_alone = [await service.get_instruction_embedding(text) for text in texts]
+    images_alone = [await service.get_image_embedding(image) for image in images]
+    np.testing.assert_allclose(batch["text_embeddings"], texts_alone, atol=1e-5)
+    np.testing.assert_allclose(batch["image_embeddings"], images_alone, atol=1e-5)
+
+
+async def test_an_empty_batch_has_empty_arrays(service: EmbeddingService) -> None:
+    batch = await service.batch_generate_embeddings(texts=[], images=[])
+
+    assert batch["text_embeddings"].shape == (0, 384)
+    assert batch["image_embeddings"].shape == (0, 512)
+
+
+async def test_the_second_call_comes_from_the_cache(cached: EmbeddingService) -> None:
+    first = await cached.get_instruction_embedding("stack the blocks")
+    before = _computed("instruction")
+
+    second = await cached.get_instruction_embedding("stack the blocks")
+
+    assert _computed("instruction") == before
+    np.testing.assert_array_equal(first, second)
+
+
+async def test_a_batch_computes_only_what_the_cache_lacks(cached: EmbeddingService) -> None:
+    known, new = await cached.get_instruction_embedding("open the lid"), "close the lid"
+    scene = make_scenes(1)[0].image
+    seen = await cached.get_image_embedding(scene)
+    images_before = _computed("image")
+
+    batch = await cached.batch_generate_embeddings(
+        texts=["open the lid", new, "open the lid"], images=[scene]
+    )
+
+    np.testing.assert_array_equal(batch["text_embeddings"][[0, 2]], [known, known])
+    np.testing.assert_array_equal(batch["image_embeddings"], [seen])
+    assert _computed("image") == images_before
+    assert await cached.get_instruction_embedding(new) is not None
+
+
+async def test_use_cache_false_computes_anew(cached: EmbeddingService) -> None:
+    await cached.get_instruction_embedding("pour the water")
+    before = _computed("instruction")
+
+    await cached.get_instruction_embedding("pour the water", use_cache=False)
+
+    assert _computed("instruction") == before + 1
+
+
+async def test_changing_a_vector_changes_nobody_elses(cached: EmbeddingService) -> None:
+    first, same = await asyncio.gather(
+        *[cached.get_instruction_embedding("wipe the counter") for _ in range(2)]
+    )
+    first[:] = 0
+
+    later = await cached.get_instruction_embedding("wipe the counter")
+
+    assert np.linalg.norm(same) == pytest.approx(1, abs=1e-6)
+    np.testing.assert_array_equal(later, same)
+
+
+async def test_a_thousand_equal_calls_are_computed_once(cached: EmbeddingService) -> None:
+    await cached.get_instruction_embedding("warm up")
+    before = _computed("instruction")
+
+    vectors = await asyncio.gather(
+        *[cached.get_instruction_embedding("sort the cans") for _ in range(1000)]
+    )
+
+    assert _computed("instruction") == before + 1
+    assert len({vector.tobytes() for vector in vectors}) == 1
+
+
+async def test_a_redis_that_is_down_changes_no_vector(
+    config: EmbeddingConfig, service: EmbeddingService
+) -> None:
+    expected = await service.get_instruction_embedding("lift the lid")
+    cache = EmbeddingCache(redis_url="redis://127.0.0.1:1")
+
+    async with EmbeddingService(cache=cache, config=config) as unlucky:
+        vector = await unlucky.get_instruction_embedding("lift the lid")
+        batch = await unlucky.batch_generate_embeddings(texts=["lift the lid"])
+
+    np.testing.assert_allclose(vector, expected, atol=1e-6)
+    np.testing.assert_allclose(batch["text_embeddings"], [expected], atol=1e-6)
+
+
+async def test_the_event_loop_runs_on_while_models_load_and_compute(
+    config: EmbeddingConfig,
+) -> None:
+    gaps = []
+
+    async def tick() -> None:
+        while True:
+            started = time.perf_counter()
+            await asyncio.sleep(0.001)
+            gaps.append(time.perf_counter() - started)
+
+    ticking = asyncio.create_task(tick())
+    async with EmbeddingService(config=config, allow_untrained=True) as service:
+        scenes = [_jpeg(scene.image) for scene in make_scenes(8)]
+        await service.batch_generate_embeddings(texts=make_instructions(500), images=scenes)
+        busy = len(gaps)
+    ticking.cancel()
+
+    # Half a second of work in the loop would leave a gap of that length, or a handful of ticks.
+    assert busy > 100
+    assert max(gaps) < 0.5
+
+
+async def test_a_cancelled_caller_harms_nobody(service: EmbeddingService) -> None:
+    expected = await service.get_instruction_embedding("turn left")
+    callers = [
+        asyncio.create_task(service.get_instruction_embedding("turn left")) for _ in range(20)
+    ]
+    await asyncio.sleep(0)
+
+    for caller in callers[::2]:
+        caller.cancel()
+    results = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
+    for result in results[1::2]:
+        np.testing.assert_allclose(np.asarray(result), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "message"),
+    [
+        (7, "expected a string, got int"),
+        (None, "expected a string, got NoneType"),
+        ("", "which is blank"),
+        (" \t\n", "which is blank"),
+        ("\ud800", "not valid Unicode"),
+        ("x" * (MAX_CHARACTERS + 1), "at most 100,000 characters, got 100,001"),
+    ],
+)
+async def test_an_unusable_instruction_says_what_was_expected(
+    service: EmbeddingService, instruction: Any, message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        await service.get_instruction_embedding(instruction)
+
+    with pytest.raises(InvalidInput, match=rf"texts\[1\]: .*{message}"):
+        await service.batch_generate_embeddings(texts=["fine", instruction])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [b"", b"no image", "robot_view.jpg", np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3))],
+    ids=["empty", "text", "path", "no pixels", "float array"],
+)
+async def test_an_unusable_image_is_refused_and_named_in_a_batch(
+    service: EmbeddingService, image: Any
+) -> None:
+    with pytest.raises(InvalidInput):
+        await service.get_image_embedding(image)
+
+    with pytest.raises(InvalidInput, match=r"images\[1\]: "):
+        await service.batch_generate_embeddings(images=[make_scenes(1)[0].image, image])
+
+
+async def test_untrained_weights_are_refused_unless_asked_for(config: EmbeddingConfig) -> None:
+    async with EmbeddingService(config=config) as service:
+        with pytest.raises(UntrainedModel, match="allow_untrained=True"):
+            await service.get_image_embedding(make_scenes(1)[0].image)
+
+
+async def test_a_missing_model_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    async with EmbeddingService(config=EmbeddingConfig(models_dir=tmp_path)) as service:
+        with pytest.raises(ModelNotFound, match="vla-embeddings export --model text"):
+            await service.get_instruction_embedding("pick up the red block")
+
+
+def test_an_unknown_model_name_lists_the_known_ones() -> None:
+    with pytest.raises(ModelNotFound, match="all-MiniLM-L6-v2"):
+        EmbeddingService(config=EmbeddingConfig(text_model_name="all-MiniLM-L99"))
+
+
+async def test_embeddings_that_are_switched_off_are_an_error(models_dir: Path) -> None:
+    config = EmbeddingConfig(models_dir=models_dir, enable_embeddings=False)
+    async with EmbeddingService(config=config) as service:
+        with pytest.raises(EmbeddingsDisabled, match="EMBEDDING_ENABLE_EMBEDDINGS"):
+            await service.get_instruction_embedding("pick up the red block")
+
+
+async def test_cleanup_ends_the_service_and_may_be_repeated(config: EmbeddingConfig) -> None:
+    service = EmbeddingService(config=config)
+    await service.get_instruction_embedding("pick up the red block")
+
+    service.cleanup()
+    service.cleanup()
+
+    with pytest.raises(ServiceClosed, match="make a new EmbeddingService"):
+        await service.get_instruction_embedding("pick up the red block")

@@ -1,0 +1,134 @@
+"""How long one embedding takes on this machine, through the service's own methods."""
+
+import io
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_embeddings.config import Device, EmbeddingConfig
+from vla_embeddings.errors import ModelNotFound
+from vla_embeddings.models import Artifact, ArtifactStore, Kind, Precision, find_model
+from vla_embeddings.runtime.tokens import Tokenizer
+from vla_embeddings.samples import make_instructions, make_scenes
+from vla_embeddings.service import EmbeddingService
+
+TOKENS = 12
+"""Length of the instructions timed, special tokens included; robot instructions have 14.5 in the
+mean."""
+
+CALLS: Mapping[Kind, int] = {"text": 300, "image": 60}
+WARM_UP = 10
+
+CPU_MS: Mapping[Kind, float] = {"text": 15, "image": 50}
+"""Milliseconds of one embedding on a CPU in the platform's own document."""
+GPU_MS: Mapping[Kind, float] = {"text": 3, "image": 8}
+"""Likewise on a GPU."""
+
+Embed = Callable[[Any], Awaitable[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One row of the document's table, for one precision and device."""
+
+    model: str
+    weights: Literal["trained", "untrained"]
+    dimension: int
+    precision: Precision
+    device: Device
+    p50_ms: float
+    p90_ms: float
+    document_ms: float
+
+
+def installed(config: EmbeddingConfig) -> list[Artifact]:
+    """The exported instruction and image models, in every precision there is.
+
+    Raises:
+        ModelNotFound: there is none.
+    """
+    store = ArtifactStore(config.models_dir)
+    models = (
+        find_model(config.text_model_name, "text"),
+        find_model(config.image_model_name, "image"),
+    )
+    precisions: tuple[Precision, ...] = get_args(Precision)
+    found = [
+        store.open(model, precision)
+        for model in models
+        for precision in precisions
+        if (store.root / model.name / precision).is_dir()
+    ]
+    if not found:
+        raise ModelNotFound(f"No exported model in {store.root}. Make one: vla-embeddings export")
+    return found
+
+
+def service_of(artifact: Artifact, device: Device, config: EmbeddingConfig) -> EmbeddingService:
+    """A service without a cache that serves this artefact on this device."""
+    settings = config.model_copy(update={"precision": artifact.manifest.precision})
+    return EmbeddingService(device=device, config=settings, allow_untrained=True)
+
+
+def embed_one(service: EmbeddingService, kind: Kind) -> Embed:
+    """The public method for one input, past the cache."""
+    if kind == "image":
+        return lambda image: service.get_image_embedding(image, use_cache=False)
+    return lambda text: service.get_instruction_embedding(text, use_cache=False)
+
+
+async def seconds_of_calls(
+    embed: Callable[[Any], Awaitable[object]], inputs: Sequence[Any]
+) -> list[float]:
+    """Wall seconds of one call for each input, one after the other."""
+    seconds = []
+    for item in inputs:
+        start = time.perf_counter()
+        await embed(item)
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def of_length(texts: Sequence[str], artifact: Artifact) -> list[str]:
+    """Those of the texts that have `TOKENS` tokens."""
+    tokens = Tokenizer(artifact).encode(texts)
+    return [text for text, ids in zip(texts, tokens, strict=True) if len(ids) == TOKENS]
+
+
+def camera_jpeg() -> bytes:
+    """A drawn scene as a 640x480 JPEG of the quality usual for cameras."""
+    file = io.BytesIO()
+    make_scenes(1)[0].image.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+async def measure(artifact: Artifact, device: Device, config: EmbeddingConfig) -> Latency:
+    """Time one model in one precision, warm, one call at a time.
+
+    Raises:
+        ProviderUnavailable: the device cannot be had; see `EmbeddingService` for the rest.
+    """
+    manifest = artifact.manifest
+    calls = CALLS[manifest.kind] + WARM_UP
+    inputs: Sequence[str | bytes] = (
+        [camera_jpeg()] if manifest.kind == "image" else of_length(make_instructions(2000), artifact)
+    )
+    repeated = [inputs[call % len(inputs)] for call in range(calls)]
+    async with service_of(artifact, device, config) as service:
+        seconds = await seconds_of_calls(embed_one(service, manifest.kind), repeated)
+    p50, p90 = 1000 * np.percentile(seconds[WARM_UP:], (50, 90))
+    document = CPU_MS if device == "cpu" else GPU_MS
+    return Latency(
+        manifest.model,
+        manifest.weights,
+        manifest.dimension,
+        manifest.precision,
+        device,
+        float(p50),
+        float(p90),
+        document[manifest.kind],
+    )
