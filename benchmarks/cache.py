@@ -21,6 +21,7 @@ import venv
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import redis.asyncio
@@ -79,7 +80,7 @@ def ratio_line(work: str, raw: list[float], ours: list[float], bound: float) -> 
 
 def plain_get_many(client: redis.asyncio.Redis, keys: list[str]) -> Measure:
     async def work() -> None:
-        values: list[bytes] = await client.execute_command("MGET", *keys)
+        values = cast(list[bytes], await client.mget(keys))  # none is missing or decoded
         [np.frombuffer(value, np.float32) for value in values]
 
     return work

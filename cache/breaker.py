@@ -13,6 +13,8 @@ State = Literal["closed", "half-open", "open"]
 
 FAILURES_TO_OPEN = 3
 COOLDOWN_SECONDS = 1.0
+# After this, a probe whose event loop ended is given up.
+PROBE_SECONDS = 5.0
 
 _SEVERITY: dict[State, int] = {"closed": 0, "half-open": 1, "open": 2}
 
@@ -29,6 +31,7 @@ class Breaker:
         self._state: State = "closed"
         self._failures = 0
         self._failed_at = 0.0
+        self._probe_after = 0.0
         self._gauge = CACHE_BREAKER_STATE.labels(server)
         self._gauge.set(_SEVERITY["closed"])
 
@@ -39,8 +42,10 @@ class Breaker:
 
     def begin_probe(self) -> bool:
         """Whether the caller shall probe the server now; one caller a second gets True."""
-        if self._state != "open" or time.monotonic() < self._failed_at + COOLDOWN_SECONDS:
+        now = time.monotonic()
+        if self._state == "closed" or now < self._probe_after:
             return False
+        self._probe_after = now + PROBE_SECONDS
         self._enter("half-open")
         return True
 
@@ -53,6 +58,7 @@ class Breaker:
         if started < self._failed_at:
             return
         self._failed_at = time.monotonic()
+        self._probe_after = self._failed_at + COOLDOWN_SECONDS
         self._failures += 1
         if self._state == "half-open":
             self._enter("open")

@@ -38,13 +38,13 @@ class Cluster:
         self._refresh_after = 0.0
         self._flight = SingleFlight[None]()
 
-    async def read(self, keys: Sequence[bytes]) -> list[object]:
+    async def read(self, keys: Sequence[bytes]) -> Sequence[object]:
         """As `Server.read`; all servers are asked at once."""
         shares = await self._shares(keys)
         replies = await asyncio.gather(
             *(server.read([keys[i] for i in share]) for server, share in shares.items())
         )
-        return self._gather(len(keys), shares, replies)
+        return self._in_order(len(keys), shares, replies)
 
     async def write(
         self, entries: Sequence[tuple[bytes, bytes]], milliseconds: int
@@ -57,7 +57,7 @@ class Cluster:
                 for server, share in shares.items()
             )
         )
-        return self._gather(len(entries), shares, replies)
+        return self._in_order(len(entries), shares, replies)
 
     async def masters(self) -> list[Server]:
         """All servers that own slots.
@@ -84,8 +84,8 @@ class Cluster:
                 shares[owner].append(position)
         return shares
 
-    def _gather(
-        self, count: int, shares: dict[Server, list[int]], replies: Sequence[list[object]]
+    def _in_order(
+        self, count: int, shares: dict[Server, list[int]], replies: Sequence[Sequence[object]]
     ) -> list[object]:
         """The servers' replies in the order of the keys."""
         ordered: list[object] = [None] * count

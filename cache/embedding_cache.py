@@ -1,23 +1,21 @@
 """`EmbeddingCache`: what the service and its users call."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypedDict, TypeVar, get_args
+from typing import Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vla_embeddings.cache.address import Address
-from vla_embeddings.cache.breaker import Breaker, State, worst
-from vla_embeddings.cache.cluster import Cluster
+from vla_embeddings.cache.connections import Connections
 from vla_embeddings.cache.entry import Storage, as_vector, expiry_ms, pack, unpack
 from vla_embeddings.cache.guard import Limits
 from vla_embeddings.cache.keys import kind_of, wire_key
 from vla_embeddings.cache.recent import RecentEntries
-from vla_embeddings.cache.server import Server
+from vla_embeddings.cache.stats import CacheStats, for_people
 from vla_embeddings.cache.tally import Tally
 from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import CacheUnavailable, ConfigurationError, InvalidInput
@@ -29,24 +27,7 @@ T = TypeVar("T")
 
 # Keys of one round trip: 1.5 MB of 384-d float32 vectors.
 CHUNK = 1000
-
-
-class CacheStats(TypedDict):
-    """What `EmbeddingCache.get_stats` returns. None means that Redis did not say."""
-
-    connected: bool
-    total_keys: int | None
-    """Keys below `embedding:`, on all servers of a cluster."""
-    memory_used: str | None
-    """Memory of the whole server or cluster, for people, as in `1.5 MiB`."""
-    memory_used_bytes: int | None
-    hits: int
-    misses: int
-    hit_rate: float
-    """hits / (hits + misses) since this cache was made; 0.0 before the first look-up."""
-    errors: int
-    breaker: State
-    """Of a cluster, the worst of its servers'."""
+MAX_TTL = 10 * 365 * 24 * 3600
 
 
 class EmbeddingCache:
@@ -67,7 +48,7 @@ class EmbeddingCache:
             for a turn not; a batch gets 0.1 ms more per key.
         memory_entries: embeddings kept in this process; 0 for none.
         storage: "float16" halves Redis's memory; the cosine of a stored unit vector to the
-            original stays above 0.9999998 (384 and 512 dimensions, 10,000 random vectors).
+            original stays above 0.9999999 (10,000 random vectors of 384 and of 512 dimensions).
 
     Raises:
         ConfigurationError: a setting that cannot be used.
@@ -86,16 +67,15 @@ class EmbeddingCache:
         config = embedding_config
         self._address = Address.from_url(config.redis_url if redis_url is None else redis_url)
         self._ttl = config.cache_ttl if ttl is None else ttl
-        self._limits = Limits(
+        limits = Limits(
             deadline, config.cache_max_connections if max_connections is None else max_connections
         )
         self._storage: Storage = storage
-        _check_settings(self._ttl, self._limits, memory_entries, storage)
+        _check_settings(self._ttl, limits, memory_entries, storage)
         self._recent = RecentEntries(memory_entries)
         self._tally = Tally()
-        self._breakers: dict[str, Breaker] = {}
+        self._connections = Connections(self._address, self._tally, limits)
         self._refusing = False
-        self._stores: dict[asyncio.AbstractEventLoop, Server | Cluster] = {}
 
     async def get_embedding(self, key: str) -> Vector | None:
         """The embedding stored under `key`, or None.
@@ -117,7 +97,7 @@ class EmbeddingCache:
             ttl: seconds; the cache's own where None; 0 stores nothing.
 
         Raises:
-            InvalidInput: an unusable key or embedding, or a negative `ttl`.
+            InvalidInput: an unusable key or embedding, or a `ttl` below 0 or above ten years.
         """
         return (await self.set_many({key: embedding}, ttl))[key]
 
@@ -146,8 +126,8 @@ class EmbeddingCache:
         Nothing is stored where one of them cannot be used. See `set_embedding`.
         """
         seconds = self._ttl if ttl is None else ttl
-        if seconds < 0:
-            raise InvalidInput(f"ttl must be 0 or more seconds; got {seconds}.")
+        if not 0 <= seconds <= MAX_TTL:
+            raise InvalidInput(f"ttl must be 0 to {MAX_TTL} seconds; got {seconds}.")
         names = {key: wire_key(key) for key in embeddings}
         vectors = {
             names[key]: as_vector(embedding, self._storage)
@@ -174,7 +154,7 @@ class EmbeddingCache:
         return sum(
             [
                 await server.remove(page)
-                for server in await self._store().masters()
+                for server in await self._connections.current().masters()
                 async for page in server.find(wire_key(pattern))
             ]
         )
@@ -183,7 +163,7 @@ class EmbeddingCache:
         """How full and how useful the cache is; answers with Redis down, too."""
         total_keys = memory = None
         try:
-            servers = await self._store().masters()
+            servers = await self._connections.current().masters()
             memory = sum([await server.memory_used() for server in servers])
             total_keys = sum(
                 [len(page) for server in servers async for page in server.find(wire_key("*"))]
@@ -194,21 +174,18 @@ class EmbeddingCache:
         return CacheStats(
             connected=total_keys is not None,
             total_keys=total_keys,
-            memory_used=None if memory is None else _for_people(memory),
+            memory_used=None if memory is None else for_people(memory),
             memory_used_bytes=memory,
             hits=tally.hits,
             misses=tally.misses,
             hit_rate=tally.hits / max(1, tally.hits + tally.misses),
             errors=tally.errors,
-            breaker=worst(self._breakers.values()),
+            breaker=self._connections.worst_state(),
         )
 
     async def close(self) -> None:
         """Close this event loop's connections; a later call opens new ones."""
-        self._drop_ended_loops()
-        store = self._stores.pop(asyncio.get_running_loop(), None)
-        if store is not None:
-            await store.close()
+        await self._connections.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -224,32 +201,9 @@ class EmbeddingCache:
     def __repr__(self) -> str:
         return f"EmbeddingCache({self._address.name}, ttl={self._ttl})"
 
-    def _store(self) -> Server | Cluster:
-        """The connections of the running event loop, made on first use."""
-        loop = asyncio.get_running_loop()
-        store = self._stores.get(loop)
-        if store is None:
-            self._drop_ended_loops()
-            if self._address.cluster:
-                store = Cluster(self._address, self._connect)
-            else:
-                store = self._connect(self._address)
-            self._stores[loop] = store
-        return store
-
-    def _drop_ended_loops(self) -> None:
-        """Let go of connections that nobody closed before their loop ended."""
-        self._stores = {loop: s for loop, s in self._stores.items() if not loop.is_closed()}
-
-    def _connect(self, address: Address) -> Server:
-        breaker = self._breakers.get(address.name)
-        if breaker is None:
-            breaker = self._breakers[address.name] = Breaker(address.name)
-        return Server(address, breaker, self._tally, self._limits)
-
     async def _fetch(self, names: Sequence[bytes]) -> dict[bytes, Vector]:
         """The entries that Redis has and that check out."""
-        replies = await self._store().read(names)
+        replies = await self._connections.current().read(names)
         found = unpack(names, replies)
         if len(found) < len(names):
             self._note_faults(
@@ -270,9 +224,9 @@ class EmbeddingCache:
         """Store the vectors of `names`; those that Redis took."""
         expires_ms = int((time.time() + seconds) * 1000)
         entries = [(name, pack(name, vectors[name], expires_ms, self._storage)) for name in names]
-        replies = await self._store().write(entries, seconds * 1000)
+        replies = await self._connections.current().write(entries, int(seconds * 1000))
         self._note_refusals(replies)
-        return {name for name, reply in zip(names, replies, strict=True) if reply is True}
+        return {name for name, reply in zip(names, replies, strict=True) if reply == b"OK"}
 
     def _note(self, unknown: Sequence[bytes], found: Mapping[bytes, Vector]) -> None:
         self._tally.add_hits(found)
@@ -297,7 +251,7 @@ class EmbeddingCache:
         if reasons and not self._refusing:
             self._refusing = True
             logger.warning("%s does not store embeddings (%s)", self._address.name, reasons[0])
-        elif self._refusing and not reasons and True in replies:
+        elif self._refusing and not reasons and b"OK" in replies:
             self._refusing = False
             logger.info("%s stores embeddings again", self._address.name)
 
@@ -320,12 +274,3 @@ def _check_settings(ttl: int, limits: Limits, memory_entries: int, storage: str)
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
-
-
-def _for_people(size: int) -> str:
-    value = float(size)
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} GiB"

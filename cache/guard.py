@@ -34,7 +34,7 @@ class Guard:
     def __init__(
         self, breaker: Breaker, tally: Tally, limits: Limits, probe: Callable[[], Awaitable[None]]
     ) -> None:
-        self.breaker = breaker
+        self._breaker = breaker
         self._tally = tally
         self._deadline = limits.deadline
         self._turns = asyncio.Semaphore(limits.max_connections)
@@ -59,10 +59,10 @@ class Guard:
             except Exception as error:  # a broken server makes its client raise anything
                 reason = type(error).__name__
                 self._tally.add_error(reason)
-                self.breaker.failed(reason, started)
+                self._breaker.failed(reason, started)
                 # Redis repeats a refused AUTH with its arguments, so the text is not passed on.
                 raise CacheUnavailable(f"Redis failed ({reason}).") from None
-            self.breaker.succeeded()
+            self._breaker.succeeded()
             return result
 
     async def close(self) -> None:
@@ -72,9 +72,9 @@ class Guard:
             await asyncio.wait((self._probing,))
 
     def _refuse_unless_closed(self) -> None:
-        if self.breaker.state == "closed":
+        if self._breaker.state == "closed":
             return
-        if self.breaker.begin_probe():
+        if self._breaker.begin_probe():
             # In the background: no caller waits to find out that the server is still down.
             self._probing = asyncio.get_running_loop().create_task(self._try_again())
             self._probing.add_done_callback(self._note_probe)
@@ -89,8 +89,8 @@ class Guard:
 
     def _note_probe(self, done: asyncio.Task[None]) -> None:
         if done.cancelled():
-            self.breaker.failed("cancelled", time.monotonic())
+            self._breaker.failed("cancelled", time.monotonic())
         elif (error := done.exception()) is not None:
-            self.breaker.failed(type(error).__name__, time.monotonic())
+            self._breaker.failed(type(error).__name__, time.monotonic())
         else:
-            self.breaker.succeeded()
+            self._breaker.succeeded()

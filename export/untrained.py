@@ -25,6 +25,10 @@ def untrained_tokenizer() -> Tokenizer:
         vocab_size=_VOCABULARY_SIZE,
         end_of_word_suffix=WORD_END,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        # Else they get their ids, which decide between merges, in another order in every process.
+        special_tokens=[
+            letter + WORD_END for letter in sorted(pre_tokenizers.ByteLevel.alphabet())
+        ],
         show_progress=False,
     )
     learner = _with_clip_rules(models.BPE(end_of_word_suffix=WORD_END))

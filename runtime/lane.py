@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.config import Device, PrecisionSetting
-from vla_embeddings.errors import UntrainedModel
+from vla_embeddings.errors import ProviderUnavailable, UntrainedModel
 from vla_embeddings.models import Artifact, ArtifactStore, Model
 from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
-from vla_embeddings.runtime.providers import ProviderChoice, choose_providers, onnxruntime
+from vla_embeddings.runtime.providers import ProviderChoice, choose_providers
 from vla_embeddings.runtime.threads import available_cpus
 from vla_embeddings.runtime.worker import Encode, Vectors, Worker
 
@@ -73,7 +73,7 @@ class Lane(Generic[Item]):
 
     def _find(self) -> tuple[Artifact, ProviderChoice]:
         settings = self._settings
-        choice = choose_providers(settings.device, onnxruntime().get_available_providers())
+        choice = choose_providers(settings.device)
         store = ArtifactStore(settings.models_dir)
         artifact = store.open(self.model, choice.precision(settings.precision))
         if artifact.manifest.weights == "untrained" and not settings.allow_untrained:
@@ -87,7 +87,15 @@ class Lane(Generic[Item]):
 
     def _load(self) -> Encode[Item]:
         artifact, choice = self._found or self._find()
-        encode = self._load_encoder(artifact, choice)
+        try:
+            encode = self._load_encoder(artifact, choice)
+        except ProviderUnavailable as error:
+            if self._settings.device != "auto":
+                raise
+            logger.warning("Using the CPU, since the GPU cannot be used: %s", error)
+            self._settings = replace(self._settings, device="cpu")
+            artifact, choice = self._find()
+            encode = self._load_encoder(artifact, choice)
         manifest = artifact.manifest
         weights = "" if manifest.weights == "trained" else "UNTRAINED "
         logger.info("Loaded %s%s on %s", weights, manifest.fingerprint, choice.device)

@@ -1,12 +1,12 @@
 """Which of ONNX Runtime's execution providers runs a model."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from vla_embeddings.config import Device, PrecisionSetting
 from vla_embeddings.errors import MissingDependency, ProviderUnavailable
 from vla_embeddings.models import Precision
+from vla_embeddings.runtime.gpu import cuda_devices
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -52,25 +52,32 @@ def onnxruntime() -> Any:
     return onnxruntime
 
 
-def choose_providers(device: Device, available: Collection[str]) -> ProviderChoice:
-    """Turn the device setting into providers.
+def choose_providers(device: Device) -> ProviderChoice:
+    """Turn the device setting into providers that this machine has.
 
-    Args:
-        device: `auto` takes CUDA where ONNX Runtime has it, else the CPU.
-        available: `onnxruntime.get_available_providers()`.
+    `auto` takes the GPU where ONNX Runtime has its CUDA provider and the driver shows a GPU,
+    else the CPU.
 
     Raises:
-        ProviderUnavailable: a GPU was asked for by name and this ONNX Runtime has no such
-            provider.
+        ProviderUnavailable: a GPU was asked for by name and cannot be had; the message names the
+            reason and the cure.
+        MissingDependency: ONNX Runtime is not installed.
     """
+    available: list[str] = onnxruntime().get_available_providers()
     if device == "auto":
-        device = "cuda" if CUDA in available else "cpu"
+        device = "cuda" if CUDA in available and cuda_devices() > 0 else "cpu"
     chain = _CHAINS[device]
     if chain[0] not in available:
-        extra = "gpu" if device == "cuda" else "tensorrt"
+        extra = "tensorrt" if device == "tensorrt" else "gpu"
         raise ProviderUnavailable(
             f"device={device!r} needs {chain[0]}, and this ONNX Runtime has only "
             f"{', '.join(available)}. Remove onnxruntime and install the GPU wheel: pip "
             f"uninstall onnxruntime && pip install 'vla-embeddings[{extra}]'. Or use device='cpu'."
+        )
+    if device != "cpu" and cuda_devices() == 0:
+        raise ProviderUnavailable(
+            f"device={device!r} needs an NVIDIA GPU, and the driver shows none: it is not "
+            "installed, or hidden from this process (CUDA_VISIBLE_DEVICES, or a container "
+            "without --gpus). Or use device='cpu'."
         )
     return ProviderChoice(device, chain)

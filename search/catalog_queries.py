@@ -22,7 +22,9 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
-  AND ($1::text IN (n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname))
+  AND ($1::text IN (n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname),
+                    format('"%s"."%s"', replace(n.nspname, '"', '""'),
+                           replace(c.relname, '"', '""')))
        OR pg_catalog.pg_table_is_visible(c.oid)
           AND $1::text IN (c.relname, quote_ident(c.relname)))
 ORDER BY pg_catalog.pg_table_is_visible(c.oid) DESC, c.relname = $1::text DESC

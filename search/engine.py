@@ -52,7 +52,7 @@ class SearchRequest:
 
 async def search(db: Handle, request: SearchRequest) -> list[Row]:
     started = time.perf_counter()
-    top_k = _checked_top_k(request.top_k)
+    top_k = checked_top_k(request.top_k)
     check_overrides(request.ef_search, request.probes)
     named = (request.embedding_column, *(request.columns or ()), *(request.filters or ()))
     async with connected(db) as connection:
@@ -174,7 +174,8 @@ def _wanted_columns(table: Table, names: Sequence[str] | None) -> tuple[Column, 
     )
 
 
-def _checked_top_k(top_k: int | None) -> int:
+def checked_top_k(top_k: int | None) -> int:
+    """The number of rows to ask for, by default the configured; InvalidInput out of range."""
     if top_k is None:
         return embedding_config.similarity_top_k
     if type(top_k) is not int or not 1 <= top_k <= MAX_TOP_K:

@@ -43,6 +43,8 @@ def as_embedding_error(error: Exception, *, address: str | None) -> EmbeddingErr
     if isinstance(error, asyncpg.InterfaceError):
         lost = "clos" in str(error)  # "connection is closed", "pool is closing"
         return (DatabaseUnavailable if lost else SearchError)(f"{_place(address)}: {error}")
+    if isinstance(error, asyncpg.InternalClientError):  # of a connection about to be closed
+        return DatabaseUnavailable(f"{_place(address)}: the connection broke: {error}")
     if isinstance(error, TimeoutError):
         return DatabaseUnavailable(
             f"{_place(address)} gave no connection or answer in time. Check that the server is "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vla_embeddings.errors import InvalidInput, SearchError
 from vla_embeddings.search.binding import Parameters
 from vla_embeddings.search.catalog import Column, Table, resolve
-from vla_embeddings.search.engine import decoded, fetch, settings_undone
+from vla_embeddings.search.engine import checked_top_k, decoded, fetch, settings_undone
 from vla_embeddings.search.handles import Connection, Handle, connected
 from vla_embeddings.search.metric import MetricName, metric_named
 from vla_embeddings.search.statement import Nearest
@@ -50,7 +50,7 @@ async def measure_recall(
     embedding_column: str,
     *,
     distance_metric: MetricName = "cosine",
-    top_k: int = 10,
+    top_k: int | None = None,
     efforts: Sequence[int] | None = None,
     queries: Sequence[Vector] | NDArray[np.float32] | None = None,
     sample: int = 100,
@@ -70,16 +70,18 @@ async def measure_recall(
         SearchError: there is no valid index for this distance, or no row to take as query.
         Others: as `cosine_similarity_search`.
     """
-    metric = metric_named(distance_metric)
+    metric, rows = metric_named(distance_metric), checked_top_k(top_k)
     if type(sample) is not int or sample < 1:
         raise InvalidInput(f"sample must be a whole number from 1; got {sample!r}.")
     async with connected(db) as connection:
         target = await resolve(connection, table, (embedding_column,))
         column = target.vector_column(embedding_column)
         given = await _sample(connection, target, column, sample) if queries is None else queries
+        if len(given) == 0:
+            raise InvalidInput("queries must hold at least one vector.")
         names = [f"queries[{place}]" for place in range(len(given))]
         nearest = [
-            Nearest(target, column, metric, query, top_k, filters=None, columns=())
+            Nearest(target, column, metric, query, rows, filters=None, columns=())
             for query in checked_matrix(list(given), column, names=names)
         ]
         method = _method(nearest[0])
@@ -87,6 +89,8 @@ async def measure_recall(
         for value in values:
             check_overrides(value, value)
         exact = [await _timed(connection, *each.exact()) for each in nearest]
+        if not exact[0][0]:
+            raise _no_vectors(target, column)
         return [
             await _point(connection, nearest, exact, method=method, effort=value)
             for value in values
@@ -142,7 +146,7 @@ async def _sample(
         f"WHERE t.{column.sql} IS NOT NULL ORDER BY random() LIMIT {size}"
     )
     if not rows:
-        raise SearchError(f"{table.sql}.{column.sql} holds no vectors to search by.")
+        raise _no_vectors(table, column)
     return [decoded(row[0], column) for row in rows]
 
 
@@ -153,3 +157,7 @@ def _method(nearest: Nearest) -> Literal["hnsw", "ivfflat"]:
             f"{nearest.metric.name} distance; create one first."
         )
     return nearest.indexes[0].method
+
+
+def _no_vectors(table: Table, column: Column) -> SearchError:
+    return SearchError(f"{table.sql}.{column.sql} holds no vectors; there is nothing to measure.")

@@ -5,10 +5,12 @@ Rows/s, 20,000 vectors of 384, interleaved medians, no index: update through the
 142,000, `unnest` of pgvector's binary form 105,000, `executemany` of it 95,000, `real[]` 17,000.
 """
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,14 +40,37 @@ async def staged(
             f"CREATE TEMPORARY TABLE vla_embeddings_staged "
             f"(n bigint, embedding {extension.type('vector')}) ON COMMIT DROP"
         )
-        await connection.copy_to_table(
+        await _copy(connection, vectors)
+        yield
+        await connection.execute(f"DROP TABLE {STAGED}")
+
+
+async def _copy(connection: Connection, vectors: NDArray[np.float32]) -> None:
+    """COPY into the staging table; an error, not a wait, where the connection is lost meanwhile.
+
+    asyncpg waits until it may write on, and of a socket that is gone it never hears.
+    """
+    copying = asyncio.create_task(
+        connection.copy_to_table(
             "vla_embeddings_staged",
             schema_name="pg_temp",
             source=_binary_copy(vectors),
             format="binary",
         )
-        yield
-        await connection.execute(f"DROP TABLE {STAGED}")
+    )
+
+    def give_up(_: object) -> None:
+        copying.cancel()
+
+    connection.add_termination_listener(give_up)
+    try:
+        await copying
+    except asyncio.CancelledError:
+        if connection.is_closed():
+            raise asyncpg.ConnectionDoesNotExistError("connection was lost during COPY") from None
+        raise
+    finally:
+        connection.remove_termination_listener(give_up)
 
 
 async def _binary_copy(vectors: NDArray[np.float32]) -> AsyncIterator[bytes]:

@@ -1,7 +1,5 @@
 """The user's own description of the service, run block by block as it is written."""
 
-import ast
-import inspect
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from tests.blocks import code_blocks, run_block
 from vla_embeddings.cache import EmbeddingCache
 from vla_embeddings.config import EmbeddingConfig
 from vla_embeddings.samples import make_scenes
@@ -26,20 +25,6 @@ HOMES = {
 }
 # The first is the inference service's own code, the second downloads a model.
 NOT_OURS = ("inference_service", "SentenceTransformer(")
-
-
-def python_blocks(markdown: str) -> list[str]:
-    """The Python code blocks of a document that are this library's business."""
-    blocks = re.findall(r"```python\n(.*?)```", markdown, re.DOTALL)
-    return [block for block in blocks if not any(word in block for word in NOT_OURS)]
-
-
-async def run_block(block: str, names: dict[str, Any]) -> None:
-    """Run a block in which `await` is allowed, and keep the names it binds."""
-    code = compile(block, "document.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    pending = eval(code, names)
-    if inspect.isawaitable(pending):
-        await pending
 
 
 @pytest.fixture
@@ -96,7 +81,11 @@ async def test_every_block_of_the_document_runs_as_written(
     names |= {"emb1": emb1, "emb2": emb2, "emb3": emb3, "image1": scene, "image2": scene}
     names |= {"image3": scene, "instruction_embedding": instruction_embedding}
     names |= {"create_ivfflat_index": create_ivfflat_index}  # used there without its import
-    blocks = python_blocks(document)
+    blocks = [
+        block
+        for block in code_blocks(document, "python")
+        if not any(word in block for word in NOT_OURS)
+    ]
     searching = next(n for n, block in enumerate(blocks) if "for result in" in block)
     indexing = next(n for n, block in enumerate(blocks) if "batch_index" in block)
     # The document searches before it has shown how to store.

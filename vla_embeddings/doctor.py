@@ -79,7 +79,7 @@ def _onnxruntime() -> Iterator[Finding]:
 
 def _device(config: EmbeddingConfig) -> Finding:
     try:
-        choice = choose_providers(config.device, onnxruntime().get_available_providers())
+        choice = choose_providers(config.device)
     except EmbeddingError as error:
         return Finding("Device", "broken", str(error))
     return Finding(

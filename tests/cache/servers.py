@@ -56,7 +56,8 @@ class Server:
 
     def command(self, *words: str | int) -> Any:
         with self.client() as client:
-            return client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no annotation there
+            reply: Any = client.execute_command(*words)
+        return reply
 
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url)

@@ -125,9 +125,10 @@ async def test_slots_that_move_are_followed(
 
 
 def give_slot(nodes: list[Server], slot: int, taker: int) -> None:
-    """As a resharding does, its keys left behind."""
+    """As a resharding does, except that all keys are lost."""
     name = nodes[taker].command("CLUSTER", "MYID").decode()
-    for node in nodes:
+    nodes[taker].command("CLUSTER", "BUMPEPOCH")  # or the others' gossip takes the slot back
+    for node in sorted(nodes, key=lambda node: node is not nodes[taker]):
         node.command("FLUSHALL")
         node.command("CLUSTER", "SETSLOT", slot, "NODE", name)
 

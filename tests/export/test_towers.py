@@ -1,59 +1,78 @@
-"""The towers compute what transformers computes on the same weights."""
+"""The towers and their graphs compute what transformers computes on the same weights."""
+
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from vla_embeddings.export.references import Reference, Samples
+from vla_embeddings.export.references import Reference
 from vla_embeddings.export.samples import UNUSUAL_TEXTS, graph_inputs, parity_samples
-from vla_embeddings.models import CLIP_IMAGE, CLIP_TEXT, MINILM
-from vla_embeddings.runtime.batches import pad
+from vla_embeddings.models import CLIP_IMAGE
+from vla_embeddings.runtime import ImageEncoder, TextEncoder
 from vla_embeddings.samples import make_instructions
 
-# Rounding of another order of the same sums; an inexact trimming is off by a tenth.
+# Other orders of the same sums differ by less; leaving out anything differs by a thousand times
+# more.
 EXACT = 2e-6
 TEXTS = [*make_instructions(8), *UNUSUAL_TEXTS]
+START, END = 49406, 49407
 
 
-def _vectors(reference: Reference, *inputs: NDArray[np.generic]) -> NDArray[np.float32]:
+def _assert_equal(vectors: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(vectors, expected, rtol=0, atol=EXACT)
+
+
+def _run(tower: torch.nn.Module, **inputs: NDArray[Any]) -> NDArray[np.float32]:
     with torch.inference_mode():
-        vectors: torch.Tensor = reference.tower(*map(torch.as_tensor, inputs))
-    return vectors.numpy()
+        vectors: torch.Tensor = tower(**{n: torch.as_tensor(v) for n, v in inputs.items()})
+        return vectors.numpy()
 
 
-def _ids(reference: Reference, texts: list[str], limit: int) -> list[list[int]]:
-    assert reference.tokenizer is not None
-    reference.tokenizer.no_padding()
-    reference.tokenizer.enable_truncation(limit)
-    return [encoding.ids for encoding in reference.tokenizer.encode_batch(texts)]
+def test_minilm_is_the_mean_over_real_tokens(minilm: Reference, text_encoder: TextEncoder) -> None:
+    _assert_equal(text_encoder.encode(TEXTS), minilm.vectors(TEXTS))
 
 
-def _expected(reference: Reference, samples: Samples) -> NDArray[np.float32]:
-    return reference.vectors(samples)
-
-
-def test_minilm_pools_as_transformers_tokens_averaged_by_the_mask(minilm: Reference) -> None:
-    ids, mask = pad(_ids(minilm, TEXTS, 256))
-
-    np.testing.assert_allclose(
-        _vectors(minilm, ids, mask), _expected(minilm, TEXTS), rtol=0, atol=EXACT
-    )
-
-
-def test_clips_image_tower_with_its_last_block_trimmed_is_exact(clip_image: Reference) -> None:
+def test_trimming_the_image_towers_last_block_is_exact(clip_image: Reference) -> None:
     images = parity_samples(CLIP_IMAGE)[-8:]
 
-    np.testing.assert_allclose(
-        _vectors(clip_image, np.asarray(graph_inputs(images))),
-        _expected(clip_image, images),
-        rtol=0,
-        atol=EXACT,
-    )
+    vectors = _run(clip_image.tower, pixels=np.array(graph_inputs(images)))
+
+    _assert_equal(vectors, clip_image.vectors(images))
 
 
-@pytest.mark.parametrize("text", TEXTS[7:], ids=lambda text: text[:20])
-def test_the_texts_one_by_one_are_within_clips_limit(clip_text: Reference, text: str) -> None:
-    [ids] = _ids(clip_text, [text], 77)
+def test_the_image_graph_is_exact(clip_image: Reference, image_encoder: ImageEncoder) -> None:
+    images = parity_samples(CLIP_IMAGE)[-8:]
 
-    assert 2 < len(ids) <= 77
+    vectors = image_encoder.encode(np.array(graph_inputs(images)))
+
+    _assert_equal(vectors, clip_image.vectors(images))
+
+
+def test_the_text_graph_needs_neither_attention_mask_nor_its_last_blocks_other_tokens(
+    clip_text: Reference, clip_text_encoder: TextEncoder
+) -> None:
+    assert clip_text_encoder.session.input_names == ("input_ids",)
+
+    _assert_equal(clip_text_encoder.encode(TEXTS), clip_text.vectors(TEXTS))
+
+
+@pytest.mark.parametrize("behind", [[0] * 7, [END] * 7, [7, START, 12, END, 400]], ids=str)
+def test_tokens_behind_the_end_of_text_never_change_a_vector(
+    clip_text_encoder: TextEncoder, behind: list[int]
+) -> None:
+    ids = [START, 320, 1125, 539, END]
+
+    alone = clip_text_encoder.session.run({"input_ids": np.array([ids])})
+    followed = clip_text_encoder.session.run({"input_ids": np.array([ids + behind])})
+
+    _assert_equal(followed, alone)
+
+
+def test_tokens_before_the_end_of_text_do_change_it(clip_text_encoder: TextEncoder) -> None:
+    ids = np.array([[START, 320, 1125, END], [START, 321, 1125, END]])
+
+    one, other = clip_text_encoder.session.run({"input_ids": ids})
+
+    assert np.abs(one - other).max() > 1000 * EXACT

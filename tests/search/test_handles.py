@@ -1,7 +1,5 @@
 """Every server set-up a caller may have, and every handle they should not have passed."""
 
-from pathlib import Path
-
 import asyncpg
 import numpy as np
 import pytest
@@ -50,7 +48,7 @@ async def test_no_prepared_statement_is_needed_behind_pgbouncer(dsn: str) -> Non
 
         async with db.pool.acquire() as connection:
             statements = await connection.fetch("SELECT statement FROM pg_prepared_statements")
-    assert len(statements) == 1  # the question itself
+    assert statements == []
 
 
 async def test_the_extension_may_live_in_a_schema_off_the_search_path(db: Database) -> None:
@@ -101,7 +99,7 @@ async def test_a_table_on_the_search_path_goes_before_one_with_its_qualified_nam
     )
 
     assert await cosine_similarity_search(db, "a.b", "e", [1, 1]) == []
-    assert await cosine_similarity_search(db, 'a."b"', "e", [1, 1, 1]) == []
+    assert await cosine_similarity_search(db, '"a"."b"', "e", [1, 1, 1]) == []
 
 
 async def test_a_connection_with_pgvectors_codec_is_used_as_it_is(dsn: str) -> None:
@@ -153,15 +151,6 @@ async def test_what_is_no_handle_is_refused(handle: object) -> None:
         await list_indexes(handle)  # type: ignore[arg-type]  # wrong on purpose
 
 
-async def test_a_sqlalchemy_engine_of_another_driver_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("aiosqlite")
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-
-    with pytest.raises(InvalidInput, match="must use asyncpg"):
-        await list_indexes(engine)
-    await engine.dispose()
-
-
 @pytest.mark.parametrize(
     "dsn",
     [
@@ -180,7 +169,7 @@ async def test_a_server_that_is_down_is_named_without_the_password(dsn: str) -> 
 async def test_a_sqlalchemy_engine_on_a_server_that_is_down_is_named_too() -> None:
     engine = create_async_engine("postgresql+asyncpg://robot:secret@127.0.0.1:1/fleet")
 
-    with pytest.raises(DatabaseUnavailable, match="robot:.*@127.0.0.1:1/fleet") as caught:
+    with pytest.raises(DatabaseUnavailable, match=r"robot:.*@127\.0\.0\.1:1/fleet") as caught:
         await list_indexes(engine)
     assert "secret" not in str(caught.value)
     await engine.dispose()
@@ -192,7 +181,7 @@ async def test_an_address_that_is_none_is_refused() -> None:
 
 
 async def test_a_database_that_does_not_exist_is_said(postgres_dsn: str) -> None:
-    with pytest.raises(DatabaseUnavailable, match="no_such_database.*Check the database's name"):
+    with pytest.raises(DatabaseUnavailable, match=r"no_such_database.*Check the database's name"):
         await Database.connect(postgres_dsn.replace("@/postgres", "@/no_such_database"))
 
 

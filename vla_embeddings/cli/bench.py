@@ -49,26 +49,26 @@ def latency(json: Json = False) -> None:
 
 
 def _devices() -> list[Device]:
-    from vla_embeddings.runtime import choose_providers, onnxruntime
+    from vla_embeddings.runtime import choose_providers
 
-    chosen = choose_providers(embedding_config.device, onnxruntime().get_available_providers())
+    chosen = choose_providers(embedding_config.device)
     devices: list[Device] = ["cpu"]
     return devices if chosen.device == "cpu" else [*devices, chosen.device]
 
 
 def _table(rows: "Sequence[Latency]") -> Table:
     table = Table(title="One embedding on this machine", title_justify="left")
-    for name in ("model", "weights", "dim", "device", "precision", "p50", "p90", "document"):
-        numeric = name in ("dim", "p50", "p90", "document")
-        table.add_column(name, justify="right" if numeric else "left")
+    table.add_column("model")
+    table.add_column("on, in")
+    for name in ("dim", "p50", "p90", "document"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
+        untrained = "" if row.weights == "trained" else "\n[yellow]UNTRAINED[/]"
         colour = "green" if row.p50_ms <= row.document_ms else "red"
         table.add_row(
-            row.model,
-            "trained" if row.weights == "trained" else "[yellow]UNTRAINED[/]",
+            row.model + untrained,
+            f"{row.device} {row.precision}",
             str(row.dimension),
-            row.device,
-            row.precision,
             f"[{colour}]{row.p50_ms:.2f} ms[/]",
             f"{row.p90_ms:.2f} ms",
             f"{row.document_ms:g} ms",

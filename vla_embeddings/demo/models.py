@@ -2,9 +2,9 @@
 
 from vla_embeddings.errors import ModelNotFound
 from vla_embeddings.export import Progress, ensure_exported, find_current
-from vla_embeddings.models import CLIP_IMAGE, MINILM, Artifact, ArtifactStore, Model
+from vla_embeddings.models import CLIP_IMAGE, MINILM, Artifact, ArtifactStore, Model, Precision
 
-PRECISION = "fp32"
+PRECISION: Precision = "fp32"
 
 
 def prepare_models(store: ArtifactStore, progress: Progress) -> list[Artifact]:

@@ -1,0 +1,1 @@
+"""How fast the library is, beside its peers, the machine's limits and its own targets."""

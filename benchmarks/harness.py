@@ -1,0 +1,87 @@
+"""Paired measuring: contenders take turns on the same inputs, so that drift hits all alike."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from benchmarks.spread import Spread, median_interval, quartiles
+
+# Threads of the contender before spin for some milliseconds once they have nothing to do.
+SETTLE_SECONDS = 0.03
+
+Advance = Callable[[int], None]
+
+
+class Contender(Protocol):
+    """Something that embeds parts of a list of inputs it holds."""
+
+    @property
+    def name(self) -> str: ...
+
+    def seconds(self, parts: Sequence[slice]) -> list[float]:
+        """Wall seconds of embedding each part."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds per input of one contender."""
+
+    name: str
+    turns: tuple[tuple[float, ...], ...]
+    """For each turn, each part's."""
+
+    @property
+    def medians(self) -> list[float]:
+        """The median of each turn."""
+        return [float(np.median(turn)) for turn in self.turns]
+
+    @property
+    def overall(self) -> Spread:
+        """Median and quartiles of all."""
+        return quartiles([seconds for turn in self.turns for seconds in turn])
+
+    def percentile(self, rank: float) -> float:
+        """Such as 90, of all."""
+        return float(np.percentile([seconds for turn in self.turns for seconds in turn], rank))
+
+    def times_of(self, other: "Timings") -> Spread:
+        """How many times the other's seconds these are: the median over the turns."""
+        pairs = zip(self.medians, other.medians, strict=True)
+        return median_interval([mine / theirs for mine, theirs in pairs])
+
+
+def interleave(
+    contenders: Sequence[Contender],
+    turns: Sequence[Sequence[slice]],
+    *,
+    warm_up: slice,
+    advance: Advance = lambda steps: None,
+) -> list[Timings]:
+    """Time all contenders on every turn's parts, one after the other: A B A B ...
+
+    Args:
+        contenders: never two at work at once.
+        turns: parts of the inputs, the same for all.
+        warm_up: embedded untimed, some times at first and once at the start of each turn.
+        advance: told of every contender's turn.
+    """
+    for contender in contenders:
+        contender.seconds([warm_up] * 5)
+    collected: dict[str, list[tuple[float, ...]]] = {each.name: [] for each in contenders}
+    for parts in turns:
+        for contender in contenders:
+            time.sleep(SETTLE_SECONDS)
+            contender.seconds([warm_up])
+            seconds = contender.seconds(parts)
+            collected[contender.name].append(
+                tuple(
+                    total / (part.stop - part.start)
+                    for total, part in zip(seconds, parts, strict=True)
+                )
+            )
+            advance(1)
+    return [Timings(name, tuple(turns)) for name, turns in collected.items()]

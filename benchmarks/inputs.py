@@ -1,0 +1,81 @@
+"""What is embedded: real instructions and camera images where they are at hand, else made."""
+
+import csv
+import gzip
+import io
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from vla_embeddings.samples import make_instructions, make_scenes
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+SIZE = (640, 480)
+JPEG_QUALITY = 90
+DRAWN_SCENES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Inputs of all suites; the same ones for the same counts."""
+
+    instructions: list[str]
+    jpegs: list[bytes]
+    """Each 640x480, all different."""
+    pairs: list[tuple[str, str, float]]
+    """Sentences and how alike people found them, 0 to 5 (STS benchmark); empty where the data is
+    not at hand."""
+    origin: str
+    """Real or made."""
+
+
+def load_inputs(instructions: int, jpegs: int, pairs: int, data: Path = DATA) -> Inputs:
+    """Take so many inputs from the data folder, or make them."""
+    if data.is_dir():
+        return Inputs(
+            _real_instructions(data, instructions),
+            list(_jpegs(_real_images(data), jpegs)),
+            _real_pairs(data)[:pairs],
+            "real robot instructions and camera images",
+        )
+    scenes = [scene.image for scene in make_scenes(DRAWN_SCENES)]
+    return Inputs(
+        make_instructions(instructions),
+        list(_jpegs(scenes, jpegs)),
+        [],
+        "generated instructions and drawn scenes",
+    )
+
+
+def _real_instructions(data: Path, count: int) -> list[str]:
+    with gzip.open(data / "instructions.jsonl.gz", "rt", encoding="utf-8") as file:
+        texts = [str(json.loads(line)["text"]) for line in file]
+    return random.Random(0).sample(texts, count)
+
+
+def _real_images(data: Path) -> list[Image.Image]:
+    paths = sorted(path for path in (data / "images" / "robot").rglob("*") if path.is_file())
+    return [Image.open(path).convert("RGB") for path in paths]
+
+
+def _real_pairs(data: Path) -> list[tuple[str, str, float]]:
+    with (data / "sts" / "stsb-en-dev.csv").open(encoding="utf-8", newline="") as file:
+        return [(first, second, float(score)) for first, second, score in csv.reader(file)]
+
+
+def _jpegs(images: list[Image.Image], count: int) -> Iterator[bytes]:
+    """As many JPEGs, each a different cut of one of the images."""
+    generator = random.Random(0)
+    for number in range(count):
+        image = images[number % len(images)]
+        width, height = (round(side * generator.uniform(0.8, 1.0)) for side in image.size)
+        left = generator.randint(0, image.width - width)
+        top = generator.randint(0, image.height - height)
+        cut = image.resize(SIZE, box=(left, top, left + width, top + height))
+        file = io.BytesIO()
+        cut.save(file, "JPEG", quality=JPEG_QUALITY)
+        yield file.getvalue()

@@ -1,0 +1,72 @@
+"""What the figures were measured on."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from vla_embeddings.runtime import available_cpus
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGES = ("onnxruntime", "numpy", "pillow", "tokenizers")
+# What decides the speed of a matrix product on a CPU.
+FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine and what is installed on it."""
+
+    cpu: str
+    flags: list[str]
+    """Those of its instruction sets that matter here."""
+    cpus: int
+    """Usable: the smaller of affinity and container quota."""
+    cpus_online: int
+    load: float
+    """Runnable processes in the last minute, before the first measurement: above 0.5 others were
+    at work."""
+    memory_gb: float
+    system: str
+    python: str
+    packages: dict[str, str]
+    commit: str
+    """With "+" where files differ from it."""
+
+
+def describe_machine() -> Machine:
+    """This machine, now."""
+    details = _cpu_details()
+    present = details.get("flags", details.get("Features", "")).split()
+    return Machine(
+        cpu=details.get("model name", platform.processor()),
+        flags=[flag for flag in FLAGS if flag in present],
+        cpus=available_cpus(),
+        cpus_online=os.cpu_count() or 1,
+        load=os.getloadavg()[0],
+        memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        commit=_commit(),
+    )
+
+
+def _cpu_details() -> dict[str, str]:
+    """The first processor's lines of /proc/cpuinfo."""
+    first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _commit() -> str:
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "unknown"

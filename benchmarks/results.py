@@ -1,0 +1,94 @@
+"""What a suite finds, as data: rows to read, verdicts on the targets, and who was missing."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmarks.machine import Machine
+from benchmarks.spread import Spread
+
+RESULTS = Path(__file__).parent / "results"
+Unit = Literal["ms", "/s", "x", "s", "MB", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One contender at one work."""
+
+    work: str
+    subject: str
+    figure: Spread
+    """Median and quartiles, in `unit`."""
+    unit: Unit
+    p90: float | None = None
+    quality: float | None = None
+    """Lowest cosine to our fp32 vectors of the same inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One figure and the bound it is held to."""
+
+    work: str
+    subject: str
+    against: str
+    figure: Spread
+    """For a ratio, the median within its 99 % confidence interval over the turns."""
+    unit: Unit
+    bound: float
+    at_most: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether the median is within the bound."""
+        if self.at_most:
+            return self.figure.median <= self.bound
+        return self.figure.median >= self.bound
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A peer that could not run."""
+
+    peer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one suite found."""
+
+    rows: list[Row]
+    verdicts: list[Verdict]
+    absences: list[Absence]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A suite's findings, where and on what they were made."""
+
+    suite: str
+    size: str
+    finished: str
+    seconds: float
+    inputs: str
+    weights: Mapping[str, str]
+    """For each model, `trained` or `untrained`; it makes no difference to speed."""
+    machine: Machine
+    findings: Findings
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, with each verdict's outcome."""
+        document = asdict(self)
+        for written, verdict in zip(
+            document["findings"]["verdicts"], self.findings.verdicts, strict=True
+        ):
+            written["passed"] = verdict.passed
+        return document
+
+    def save(self, folder: Path = RESULTS) -> None:
+        """Write `<suite>.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.suite}.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")

@@ -1,0 +1,42 @@
+"""How much each suite measures."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Counts of turns, and of inputs in each."""
+
+    latency_turns: int
+    instruction_calls: int
+    image_calls: int
+    throughput_turns: int
+    instructions: int
+    images: int
+    starts: int
+    neighbour_texts: int
+    pairs: int
+
+
+FULL = Size(
+    latency_turns=12,
+    instruction_calls=40,
+    image_calls=6,
+    throughput_turns=10,
+    instructions=2000,
+    images=50,
+    starts=7,
+    neighbour_texts=5000,
+    pairs=1500,
+)
+QUICK = Size(
+    latency_turns=8,
+    instruction_calls=15,
+    image_calls=3,
+    throughput_turns=8,
+    instructions=200,
+    images=6,
+    starts=3,
+    neighbour_texts=1000,
+    pairs=300,
+)

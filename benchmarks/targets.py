@@ -1,0 +1,58 @@
+"""The speeds this project holds itself to, on a two-core CPU.
+
+Ratios are to a peer in the same run; milliseconds of a single call are also the platform
+document's own (15 ms an instruction, 50 ms an image).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vla_embeddings.models import Precision
+
+ONE_INSTRUCTION = "one instruction, 12 tokens"
+ONE_IMAGE = "one 640x480 JPEG"
+INSTRUCTIONS = "instructions in bulk"
+IMAGES = "640x480 JPEGs in bulk"
+FIRST_VECTOR = "first vector in a new process"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound on one of our figures, or on its ratio to a peer's."""
+
+    work: str
+    precision: Precision
+    against: str | None
+    """The peer, or None for a bound in milliseconds."""
+    bound: float
+
+
+LATENCY = (
+    Target(ONE_INSTRUCTION, "fp32", "sentence-transformers", 0.22),
+    Target(ONE_INSTRUCTION, "fp32", "fastembed", 0.75),
+    Target(ONE_INSTRUCTION, "fp32", None, 4.0),
+    Target(ONE_INSTRUCTION, "int8", None, 2.5),
+    Target(ONE_IMAGE, "fp32", "transformers", 0.50),
+    Target(ONE_IMAGE, "int8", "transformers", 0.33),
+    Target(ONE_IMAGE, "fp32", "fastembed", 0.85),
+    Target(ONE_IMAGE, "int8", "fastembed", 0.60),
+    Target(ONE_IMAGE, "int8", None, 50.0),
+)
+"""At most: seconds of ours to the peer's, or milliseconds."""
+
+THROUGHPUT = (
+    Target(INSTRUCTIONS, "fp32", "fastembed", 3.3),
+    Target(INSTRUCTIONS, "fp32", "sentence-transformers", 1.7),
+    Target(INSTRUCTIONS, "fp32", "sgemm peak", 0.80),
+    Target(IMAGES, "fp32", "fastembed", 1.3),
+    Target(IMAGES, "int8", "fastembed", 2.0),
+)
+"""At least: our inputs a second to the peer's."""
+
+FIRST_VECTOR_SECONDS = 0.8
+FIRST_VECTOR_MB = 250.0
+
+
+def targets_of(targets: Sequence[Target], work: str, precision: Precision) -> list[Target]:
+    """Those for one work in one precision."""
+    return [each for each in targets if (each.work, each.precision) == (work, precision)]

@@ -1,0 +1,21 @@
+"""The commands, put together."""
+
+import typer
+
+from vla_embeddings.cli import bench, db, demo, doctor, export, index
+
+app = typer.Typer(
+    name="vla-embeddings",
+    help="Embeddings for robot VLA platforms: export models, check the set-up, prepare the "
+    "database, see it all work. Settings come from EMBEDDING_* variables; see the README.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("export")(export.export)
+app.command("verify")(export.verify)
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+app.add_typer(db.app, name="db")
+app.add_typer(index.app, name="index")
+app.add_typer(bench.app, name="bench")
