@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import starmap, zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from benchmarks.bench import Bench
 from benchmarks.harness import Contender, Timings, interleave
 from benchmarks.ours import Ours, serve
 from benchmarks.results import Absence
-from vla_embeddings.models import Kind
+from vla_embeddings.models import Kind, Precision
 
 COMPARED = 16
 
@@ -28,6 +29,8 @@ class Standing:
     """A contender's timings and quality."""
 
     timings: Timings
+    precision: Precision | None
+    """Ours; None for a peer or a limit."""
     quality: float | None
     """Lowest cosine to our fp32 vectors; None for a limit."""
 
@@ -43,7 +46,7 @@ class Contest:
     batch: bool
     """Batch calls, or one call an input."""
     warm_up: slice
-    limits: Sequence[Contender] = field(default=())
+    limits: Sequence[Contender] = ()
 
     def hold(self, bench: Bench) -> tuple[list[Standing], list[Absence]]:
         """Let ours in every precision, the peers and the limits take turns.
@@ -64,8 +67,9 @@ class Contest:
             contenders: list[Contender] = [*embedders, *self.limits]
             advance = bench.track(self.work, len(contenders) * len(self.turns))
             timings = interleave(contenders, self.turns, warm_up=self.warm_up, advance=advance)
-            qualities = [*_qualities(embedders, len(self.inputs)), *[None] * len(self.limits)]
-        return [Standing(*pair) for pair in zip(timings, qualities, strict=True)], absences
+            qualities = _qualities(embedders, len(self.inputs))
+        precisions = [each.artifact.manifest.precision for each in ours]
+        return list(starmap(Standing, zip_longest(timings, precisions, qualities))), absences
 
 
 def _qualities(embedders: Sequence[Embedder], inputs: int) -> list[float]:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.size import Size
 from vla_embeddings.samples import make_instructions, make_scenes
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SIZE = (640, 480)
 JPEG_QUALITY = 90
 DRAWN_SCENES = 24
+MIN_INSTRUCTIONS = 1000  # so that some have the length that latency is timed at
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,17 @@ class Inputs:
     """Real or made."""
 
 
-def load_inputs(instructions: int, jpegs: int, pairs: int, data: Path = DATA) -> Inputs:
-    """Take so many inputs from the data folder, or make them."""
+def load_inputs(size: Size, data: Path = DATA) -> Inputs:
+    """Take as many inputs as the suites need from the data folder, or make them."""
+    instructions = max(
+        size.throughput_turns * size.instructions, size.neighbour_texts, MIN_INSTRUCTIONS
+    )
+    jpegs = size.throughput_turns * size.images
     if data.is_dir():
         return Inputs(
             _real_instructions(data, instructions),
             list(_jpegs(_real_images(data), jpegs)),
-            _real_pairs(data)[:pairs],
+            _real_pairs(data)[: size.pairs],
             "real robot instructions and camera images",
         )
     scenes = [scene.image for scene in make_scenes(DRAWN_SCENES)]

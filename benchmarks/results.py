@@ -1,15 +1,16 @@
 """What a suite finds, as data: rows to read, verdicts on the targets, and who was missing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from benchmarks.machine import Machine
 from benchmarks.spread import Spread
 
-RESULTS = Path(__file__).parent / "results"
 Unit = Literal["ms", "/s", "x", "s", "MB", ""]
 
 
@@ -23,6 +24,8 @@ class Row:
     """Median and quartiles, in `unit`."""
     unit: Unit
     p90: float | None = None
+    document: float | None = None
+    """What the platform's own document says, in `unit`."""
     quality: float | None = None
     """Lowest cosine to our fp32 vectors of the same inputs."""
 
@@ -33,7 +36,8 @@ class Verdict:
 
     work: str
     subject: str
-    against: str
+    against: str | None
+    """Whose figure ours is a ratio to; None for a figure of its own."""
     figure: Spread
     """For a ratio, the median within its 99 % confidence interval over the turns."""
     unit: Unit
@@ -64,6 +68,16 @@ class Findings:
     verdicts: list[Verdict]
     absences: list[Absence]
 
+    @classmethod
+    def joined(cls, parts: "Iterable[Findings]") -> "Findings":
+        """Those of all parts, in order."""
+        findings = cls([], [], [])
+        for part in parts:
+            findings.rows.extend(part.rows)
+            findings.verdicts.extend(part.verdicts)
+            findings.absences.extend(part.absences)
+        return findings
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -88,7 +102,13 @@ class Result:
             written["passed"] = verdict.passed
         return document
 
-    def save(self, folder: Path = RESULTS) -> None:
+    def save(self, folder: Path) -> None:
         """Write `<suite>.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.suite}.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
+
+
+def load_results(folder: Path) -> list[Result]:
+    """Every suite's last results."""
+    reader = TypeAdapter(Result)
+    return [reader.validate_json(path.read_bytes()) for path in sorted(folder.glob("*.json"))]

@@ -73,7 +73,7 @@ def unpack(keys: Sequence[bytes], payloads: Sequence[object]) -> dict[bytes, NDA
         if not isinstance(payload, bytes) or crc32(payload, crc32(key)) != _CHECKED:
             continue
         dtype = _DTYPES.get(payload[:4])
-        if dtype is None:
+        if dtype is None or len(payload) <= _AROUND:
             continue
         size = dtype.itemsize
         values = np.frombuffer(payload, dtype, (len(payload) - _AROUND) // size, _START)

@@ -116,7 +116,9 @@ def _from_hub(model: Model) -> Source:
         try:
             paths = list(_hub_files(model, local_files_only=False))
         except (HfHubHTTPError, OSError) as error:
-            raise ModelNotFound(f"The hub did not give {model.name}: {error}") from error
+            raise ModelNotFound(
+                f"The hub did not give {model.name}: {error} {_ways(model)}"
+            ) from error
     label = f"{model.checkpoint.hub_id}@{model.checkpoint.revision}"
     weights = paths[0]
     return Source(label, weights.parent, weights, _checked_digest(model, weights), pinned=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.config import Device, PrecisionSetting
-from vla_embeddings.errors import ProviderUnavailable, UntrainedModel
+from vla_embeddings.errors import ArtifactDamaged, ProviderUnavailable, UntrainedModel
 from vla_embeddings.models import Artifact, ArtifactStore, Model
 from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
 from vla_embeddings.runtime.providers import ProviderChoice, choose_providers
@@ -89,6 +89,9 @@ class Lane(Generic[Item]):
         artifact, choice = self._found or self._find()
         try:
             encode = self._load_encoder(artifact, choice)
+        except ArtifactDamaged:
+            self._found = None  # the next call finds the one that was made anew meanwhile
+            raise
         except ProviderUnavailable as error:
             if self._settings.device != "auto":
                 raise

@@ -6,8 +6,10 @@ name the catalog returned, quoted; so no name can change a statement's meaning.
 
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
+
+import asyncpg
 
 from vla_embeddings.errors import InvalidInput, SearchError, UnknownName
 from vla_embeddings.search.catalog_queries import COLUMNS, EXTENSION, INDEXES, TABLE, VECTOR_TABLES
@@ -130,7 +132,7 @@ class Table:
         return column
 
 
-_known: WeakKeyDictionary[Connection, dict[str, tuple[float, Table]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[asyncpg.Connection, dict[str, tuple[float, Table]]] = WeakKeyDictionary()
 
 
 async def resolve(connection: Connection, name: str, columns: tuple[str, ...] = ()) -> Table:
@@ -144,7 +146,8 @@ async def resolve(connection: Connection, name: str, columns: tuple[str, ...] = 
         SearchError: the database lacks the pgvector extension.
     """
     # A pool hands out a proxy that cannot be weakly referenced; the connection behind it can.
-    tables = _known.setdefault(getattr(connection, "_con", connection), {})
+    owner: Any = getattr(connection, "_con", connection)
+    tables = _known.setdefault(owner, {})
     seen, table = tables.get(name, (0.0, None)) if isinstance(name, str) else (0.0, None)
     fresh = time.monotonic() - seen < FRESH_SECONDS
     if table is None or not fresh or not all(column in table.columns for column in columns):

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.database import Database
@@ -18,9 +19,9 @@ from vla_embeddings.search.faults import as_embedding_error
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-Connection: TypeAlias = asyncpg.Connection
+Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 Handle: TypeAlias = (
-    "Database | asyncpg.Pool | asyncpg.Connection | AsyncEngine | AsyncConnection | AsyncSession"
+    "Database | asyncpg.Pool | Connection | AsyncEngine | AsyncConnection | AsyncSession"
 )
 
 # Seconds to wait for a free pooled connection; asyncpg itself would wait for ever.
@@ -59,8 +60,7 @@ def opens_connections(db: Handle) -> bool:
 
 @asynccontextmanager
 async def _connection(db: Handle, writing: bool) -> AsyncIterator[Connection]:
-    alchemy = _alchemy()
-    if isinstance(db, asyncpg.Connection):  # true for a pool's proxies too
+    if isinstance(db, asyncpg.Connection | PoolConnectionProxy):
         yield db
     elif isinstance(db, Database | asyncpg.Pool):
         pool = db.pool if isinstance(db, Database) else db
@@ -70,7 +70,15 @@ async def _connection(db: Handle, writing: bool) -> AsyncIterator[Connection]:
             yield connection
         finally:
             await pool.release(connection)
-    elif alchemy is not None and isinstance(db, alchemy.AsyncEngine):
+    else:
+        async with _alchemy_connection(db, writing) as driver:
+            yield driver
+
+
+@asynccontextmanager
+async def _alchemy_connection(db: Any, writing: bool) -> AsyncIterator[Connection]:
+    alchemy = _alchemy()
+    if alchemy is not None and isinstance(db, alchemy.AsyncEngine):
         async with asyncio.timeout(ACQUIRE_SECONDS):
             borrowed = await db.connect()
         try:

@@ -52,7 +52,7 @@ async def measure_recall(
     distance_metric: MetricName = "cosine",
     top_k: int | None = None,
     efforts: Sequence[int] | None = None,
-    queries: Sequence[Vector] | NDArray[np.float32] | None = None,
+    queries: Sequence[Vector] | NDArray[np.floating] | None = None,
     sample: int = 100,
 ) -> list[RecallPoint]:
     """Compare searches through the column's index with exact ones.
@@ -79,10 +79,9 @@ async def measure_recall(
         given = await _sample(connection, target, column, sample) if queries is None else queries
         if len(given) == 0:
             raise InvalidInput("queries must hold at least one vector.")
-        names = [f"queries[{place}]" for place in range(len(given))]
         nearest = [
             Nearest(target, column, metric, query, rows, filters=None, columns=())
-            for query in checked_matrix(list(given), column, names=names)
+            for query in checked_matrix(list(given), column, name=lambda n: f"queries[{n}]")
         ]
         method = _method(nearest[0])
         values = DEFAULT_EFFORTS[method] if efforts is None else efforts

@@ -1,6 +1,6 @@
 """Vectors on their way into a statement: checked by NumPy before anything is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,30 +40,30 @@ def checked(vector: object, column: Column, *, what: str) -> NDArray[np.float32]
 
 
 def checked_matrix(
-    vectors: Sequence[object], column: Column, *, names: Sequence[str]
+    vectors: Sequence[object], column: Column, *, name: Callable[[int], str]
 ) -> NDArray[np.float32]:
-    """`vectors` as float32 of shape (n, d), checked in one pass; `names[i]` names each.
+    """`vectors` as float32 of shape (n, d), checked in one pass; `name(i)` names each.
 
     Raises as `checked` does, for the first vector at fault.
     """
     try:
         matrix = np.asarray(vectors)
     except (ValueError, TypeError):  # ragged: one of them has another length
-        return _one_by_one(vectors, column, names)
+        return _one_by_one(vectors, column, name)
     whole = matrix.ndim == 2 and matrix.dtype.kind in "fiu" and matrix.shape[1] > 0
     if not whole or matrix.shape[1] != (column.dimension or matrix.shape[1]):
-        return _one_by_one(vectors, column, names)
+        return _one_by_one(vectors, column, name)
     with np.errstate(over="ignore"):
         matrix = matrix.astype(np.float32, copy=False)
     if _fault(matrix, column):
-        return _one_by_one(vectors, column, names)
+        return _one_by_one(vectors, column, name)
     return matrix
 
 
 def _one_by_one(
-    vectors: Sequence[object], column: Column, names: Sequence[str]
+    vectors: Sequence[object], column: Column, name: Callable[[int], str]
 ) -> NDArray[np.float32]:
-    rows = [checked(v, column, what=name) for v, name in zip(vectors, names, strict=True)]
+    rows = [checked(vector, column, what=name(n)) for n, vector in enumerate(vectors)]
     lengths = {row.size for row in rows}
     if len(lengths) > 1:
         raise DimensionMismatch(f"Vectors of one batch have different lengths: {sorted(lengths)}.")

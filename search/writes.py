@@ -1,7 +1,7 @@
 """Storing vectors: one row, rows that exist, new rows."""
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import asyncpg
@@ -102,13 +102,13 @@ async def batch_index_embeddings(
     changed, seen = 0, 0
     async for chunk in _chunks(embeddings, chunk_rows):
         pairs = [_pair(item, seen + place) for place, item in enumerate(chunk)]
-        names = [f"row {seen + n} (id {row_id!r})" for n, (row_id, _) in enumerate(pairs)]
+        name = _row_name(seen, [row_id for row_id, _ in pairs])
         seen += len(chunk)
-        last = {row_id: n for n, (row_id, _) in enumerate(pairs)}
+        last = {row_id: place for place, (row_id, _) in enumerate(pairs)}
         async with connected(db, writing=True) as connection:
             target = await resolve(connection, table, (id_column, embedding_column))
             column = target.vector_column(embedding_column)
-            vectors = checked_matrix([vector for _, vector in pairs], column, names=names)
+            vectors = checked_matrix([vector for _, vector in pairs], column, name=name)
             await claim_column(connection, target, column, fingerprint, force=force)
             async with staged(connection, vectors[list(last.values())], target.extension):
                 changed += await _update(connection, target, id_column, column, list(last))
@@ -141,12 +141,12 @@ async def insert_embeddings(
     """
     inserted = 0
     async for chunk in _chunks(rows, chunk_rows):
-        names = [f"row {inserted + place}" for place in range(len(chunk))]
-        fields = _fields(chunk, names, embedding_column)
+        name = _row_name(inserted)
+        fields = _fields(chunk, name, embedding_column)
         async with connected(db, writing=True) as connection:
             target = await resolve(connection, table, (embedding_column, *fields))
             column = target.vector_column(embedding_column)
-            vectors = checked_matrix([row[embedding_column] for row in chunk], column, names=names)
+            vectors = checked_matrix([row[embedding_column] for row in chunk], column, name=name)
             await claim_column(connection, target, column, fingerprint, force=force)
             async with staged(connection, vectors, target.extension):
                 inserted += await _insert(connection, target, column, fields, chunk)
@@ -252,13 +252,23 @@ def _id(value: object) -> object:
     return value
 
 
-def _fields(rows: Sequence[Item], names: Sequence[str], embedding_column: str) -> list[str]:
+def _row_name(start: int, ids: Sequence[object] | None = None) -> Callable[[int], str]:
+    """Names a chunk's rows for messages; `start` is the place of the first in the whole."""
+
+    def name(place: int) -> str:
+        known = f" (id {ids[place]!r})" if ids is not None else ""
+        return f"row {start + place}{known}"
+
+    return name
+
+
+def _fields(rows: Sequence[Item], name: Callable[[int], str], embedding_column: str) -> list[str]:
     """The columns of every row but the embedding's; InvalidInput where rows differ."""
     first = rows[0].keys() if isinstance(rows[0], Mapping) else None
-    for row, name in zip(rows, names, strict=True):
+    for place, row in enumerate(rows):
         if not isinstance(row, Mapping) or row.keys() != first or embedding_column not in row:
             raise InvalidInput(
-                f"{name}: expected a mapping with {embedding_column!r} and the other columns of "
-                f"the first row; got {row!r}."
+                f"{name(place)}: expected a mapping with {embedding_column!r} and the other "
+                f"columns of the first row; got {row!r}."
             )
     return [field for field in rows[0] if field != embedding_column]

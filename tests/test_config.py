@@ -80,17 +80,22 @@ def test_a_folder_is_kept_as_it_is(tmp_path: Path) -> None:
     assert EmbeddingConfig(text_model_name=str(tmp_path)).text_model_name == str(tmp_path)
 
 
-def test_a_database_password_is_never_shown() -> None:
-    config = EmbeddingConfig(database_url="postgresql://robot:s3cret@db/vla")
+def test_passwords_are_never_shown() -> None:
+    config = EmbeddingConfig(
+        database_url="postgresql://robot:s3cret@db/vla", redis_url="redis://:s3cret@cache"
+    )
 
     assert "s3cret" not in repr(config)
+    with pytest.raises(ConfigurationError) as raised:
+        EmbeddingConfig(redis_url=["redis://:s3cret@cache"])
+    assert "s3cret" not in str(raised.value)
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:
     config = EmbeddingConfig()
 
     with pytest.raises(ValueError, match="frozen"):
-        config.cache_ttl = 1
+        setattr(config, "cache_ttl", 1)  # noqa: B010 - a type checker refuses the plain form
 
 
 def test_models_lie_in_the_users_cache_folder_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

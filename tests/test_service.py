@@ -58,7 +58,8 @@ def _jpeg(image: Image.Image) -> bytes:
 async def test_an_instruction_gives_a_unit_vector_of_384(service: EmbeddingService) -> None:
     vector = await service.get_instruction_embedding("pick up the red block")
 
-    assert (vector.shape, vector.dtype) == ((384,), np.float32)
+    assert vector.shape == (384,)
+    assert vector.dtype == np.float32
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
 
 
@@ -74,7 +75,8 @@ async def test_an_image_gives_the_same_vector_as_pil_array_and_file(
         for image in (scene, np.asarray(scene), png.getvalue())
     ]
 
-    assert (vectors[0].shape, vectors[0].dtype) == ((512,), np.float32)
+    assert vectors[0].shape == (512,)
+    assert vectors[0].dtype == np.float32
     assert np.linalg.norm(vectors[0]) == pytest.approx(1, abs=1e-6)
     np.testing.assert_array_equal(vectors[0], vectors[1])
     np.testing.assert_array_equal(vectors[0], vectors[2])

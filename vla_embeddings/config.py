@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vla_embeddings.errors import ConfigurationError
@@ -13,6 +13,7 @@ Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 PrecisionSetting = Literal["auto", "fp32", "fp16", "int8"]
 
 DEFAULT_REDIS_URL = "redis://localhost:6379"
+_MAY_HOLD_PASSWORDS = frozenset({"redis_url", "database_url"})
 
 
 def _default_models_dir() -> Path:
@@ -42,11 +43,11 @@ class EmbeddingConfig(BaseSettings):
     """`auto` is fp16 on a GPU and fp32 on a CPU; int8 is never chosen silently."""
     models_dir: Path = Field(default_factory=_default_models_dir)
     """Folder of the exported models."""
-    redis_url: str = DEFAULT_REDIS_URL
+    redis_url: str = Field(DEFAULT_REDIS_URL, repr=False)
     cache_ttl: int = Field(300, ge=0)
     """Seconds an embedding stays in the cache; 0 stores nothing."""
     cache_max_connections: int = Field(10, ge=1)
-    database_url: SecretStr | None = None
+    database_url: str | None = Field(None, repr=False)
     """PostgreSQL address for the command line; library calls take the caller's own handle."""
     similarity_threshold: float = Field(0.7, ge=-1.0, le=1.0)
     similarity_top_k: int = Field(10, ge=1, le=10_000)
@@ -77,7 +78,8 @@ def _explain(error: ValidationError, passed: set[str]) -> str:
     for fault in error.errors():
         field = str(fault["loc"][0]) if fault["loc"] else "settings"
         name = field if field in passed else f"EMBEDDING_{field.upper()}"
-        lines.append(f"{name}={fault['input']!r}: {fault['msg']}")
+        came = "…" if field in _MAY_HOLD_PASSWORDS else repr(fault["input"])
+        lines.append(f"{name}={came}: {fault['msg']}")
     return "; ".join(lines)
 
 

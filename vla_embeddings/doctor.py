@@ -158,7 +158,7 @@ async def _postgres(config: EmbeddingConfig) -> Finding:
         )
     from vla_embeddings.search import Database
 
-    async with await Database.connect(config.database_url.get_secret_value()) as database:
+    async with await Database.connect(config.database_url) as database:
         version = await database.pool.fetchval("SHOW server_version")
         pgvector = await database.pool.fetchval(
             "SELECT extversion FROM pg_extension WHERE extname = 'vector'"

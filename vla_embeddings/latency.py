@@ -115,7 +115,9 @@ async def measure(artifact: Artifact, device: Device, config: EmbeddingConfig) -
     manifest = artifact.manifest
     calls = CALLS[manifest.kind] + WARM_UP
     inputs: Sequence[str | bytes] = (
-        [camera_jpeg()] if manifest.kind == "image" else of_length(make_instructions(2000), artifact)
+        [camera_jpeg()]
+        if manifest.kind == "image"
+        else of_length(make_instructions(2000), artifact)
     )
     repeated = [inputs[call % len(inputs)] for call in range(calls)]
     async with service_of(artifact, device, config) as service:

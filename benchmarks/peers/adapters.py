@@ -43,7 +43,7 @@ def sentence_transformers_text(folder: Path, threads: int) -> Embed:
     """sentence-transformers on PyTorch."""
     import_module("torch").set_num_threads(threads)
     library = import_module("sentence_transformers")
-    parts = library.models
+    parts = import_module("sentence_transformers.models")
     network = parts.Transformer(str(folder), max_seq_length=256)
     modules = [network, parts.Pooling(384, "mean"), parts.Normalize()]
     model = library.SentenceTransformer(modules=modules, device="cpu")

@@ -25,7 +25,7 @@ class Peer:
     """A worker process; see `benchmarks.peers.worker` for what is said."""
 
     name: str
-    version: str
+    """With its version."""
     _process: subprocess.Popen[str]
     _scratch: Path
 
@@ -37,7 +37,7 @@ class Peer:
 
     def vectors(self, part: slice) -> NDArray[np.float32]:
         """(n, dimension) float32."""
-        file = self._scratch / f"{self.name}.npy"
+        file = self._scratch / "vectors.npy"
         _ask(self._process, {"save": [part.start, part.stop], "to": str(file)})
         vectors: NDArray[np.float32] = np.load(file)
         return vectors
@@ -67,7 +67,7 @@ def start_peer(
         ) as process,
     ):
         try:
-            yield Peer(name, _heard(process)["version"], process, scratch)
+            yield Peer(f"{name} {_heard(process)['version']}", process, scratch)
         finally:
             process.kill()
 

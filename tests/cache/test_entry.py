@@ -1,6 +1,7 @@
 """An entry gives back the vector that was stored under its key, or nothing."""
 
 import random
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -87,6 +88,15 @@ def test_a_changed_entry_is_none(storage: Storage) -> None:
             changed[place], changed[-place] = changed[-place], changed[place]
         if bytes(changed) != whole:
             assert unpack([KEY], [bytes(changed)]) == {}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"VE\x01\x04", b"VE\x01\x04" + b"\0" * 12, b"VE\x02\x04abcd" * 9]
+)
+def test_a_correct_checksum_alone_makes_no_entry(body: bytes) -> None:
+    payload = body + crc32(body, crc32(KEY)).to_bytes(4, "little")
+
+    assert unpack([KEY], [payload]) == {}
 
 
 @pytest.mark.parametrize("reply", [b"", b"VE", b"\x00" * 20, 7, "text", [b"VE"], None, OSError()])

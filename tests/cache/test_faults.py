@@ -329,6 +329,21 @@ async def test_an_entry_of_another_model_is_a_miss(
     assert await cache.get_embedding("instruction:of-model-b") is None
 
 
+async def test_a_handshake_longer_than_the_deadline_is_left_to_a_probe(
+    redis_url: str, vectors: Vectors
+) -> None:
+    async def slow_to_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.3)
+        await forward(redis_url, reader, writer)
+
+    key, vector = next(iter(vectors.items()))
+    async with (
+        fake(slow_to_greet) as place,
+        EmbeddingCache(f"redis://{place}", memory_entries=0, deadline=0.2) as cache,
+    ):
+        await until_hit(cache, key, vector)
+
+
 async def test_closing_during_a_probe_leaves_nothing_behind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

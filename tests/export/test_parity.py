@@ -1,8 +1,6 @@
 """A graph that computes other vectors than PyTorch is refused, whatever its digest says."""
 
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from tests.models.artifacts import copy_of, vouch_for
 from vla_embeddings.errors import ArtifactDamaged, ParityError
 from vla_embeddings.export.parity import measure, require, verify
 from vla_embeddings.models import (
@@ -22,7 +21,7 @@ from vla_embeddings.models import (
     Parity,
     Precision,
 )
-from vla_embeddings.models.store import MANIFEST, PARITY, record_files
+from vla_embeddings.models.store import PARITY
 
 NAN = float("nan")
 
@@ -30,18 +29,7 @@ NAN = float("nan")
 @pytest.fixture
 def artifact(models_dir: Path, tmp_path: Path) -> Artifact:
     """A copy of MiniLM's fp32 artefact, to be damaged."""
-    original = ArtifactStore(models_dir).open(MINILM, "fp32")
-    store = ArtifactStore(tmp_path)
-    shutil.copytree(original.folder, tmp_path / MINILM.name / "fp32")
-    return store.open(MINILM, "fp32")
-
-
-def _vouch_for(artifact: Artifact) -> Artifact:
-    """Make the manifest agree with the files as they are now."""
-    (artifact.folder / MANIFEST).unlink()
-    manifest = replace(artifact.manifest, files=record_files(artifact.folder))
-    (artifact.folder / MANIFEST).write_text(manifest.to_json())
-    return replace(artifact, manifest=manifest)
+    return copy_of(ArtifactStore(models_dir).open(MINILM, "fp32"), tmp_path)
 
 
 def _change_a_weight(artifact: Artifact, change: Callable[[float], float]) -> Artifact:
@@ -51,7 +39,7 @@ def _change_a_weight(artifact: Artifact, change: Callable[[float], float]) -> Ar
     values[0, 0] = change(values[0, 0])
     weight.CopyFrom(numpy_helper.from_array(values, weight.name))
     onnx.save(graph, artifact.graph)
-    return _vouch_for(artifact)
+    return vouch_for(artifact)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +127,7 @@ def test_verify_notices_a_file_that_is_not_the_manifests(artifact: Artifact) -> 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 cut"], ids=repr)
 def test_unreadable_samples_name_the_command(artifact: Artifact, content: bytes) -> None:
     (artifact.folder / PARITY).write_bytes(content)
-    vouched = _vouch_for(artifact)
+    vouched = vouch_for(artifact)
 
     with pytest.raises(ArtifactDamaged, match=r"parity.npz cannot be read.*vla-embeddings export"):
         verify(vouched)

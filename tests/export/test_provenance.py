@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.artifacts import copy_of
 from vla_embeddings.export import find_current, provenance
 from vla_embeddings.models import MINILM, ArtifactStore, Manifest
 
@@ -42,8 +43,7 @@ def test_a_changed_export_file_makes_it_stale(
 
 
 def test_a_damaged_artefact_is_not_current(models_dir: Path, tmp_path: Path) -> None:
-    original = ArtifactStore(models_dir).open(MINILM, "fp32")
-    folder = Path(shutil.copytree(original.folder, tmp_path / MINILM.name / "fp32"))
-    (folder / "tokenizer.json").unlink()
+    copy = copy_of(ArtifactStore(models_dir).open(MINILM, "fp32"), tmp_path)
+    copy.tokenizer.unlink()
 
     assert find_current(MINILM, "fp32", ArtifactStore(tmp_path)) is None

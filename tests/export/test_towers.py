@@ -16,7 +16,7 @@ from vla_embeddings.samples import make_instructions
 # Other orders of the same sums differ by less; leaving out anything differs by a thousand times
 # more.
 EXACT = 2e-6
-TEXTS = [*make_instructions(8), *UNUSUAL_TEXTS]
+TEXTS = [*make_instructions(3), *UNUSUAL_TEXTS]
 START, END = 49406, 49407
 
 
@@ -35,7 +35,7 @@ def test_minilm_is_the_mean_over_real_tokens(minilm: Reference, text_encoder: Te
 
 
 def test_trimming_the_image_towers_last_block_is_exact(clip_image: Reference) -> None:
-    images = parity_samples(CLIP_IMAGE)[-8:]
+    images = parity_samples(CLIP_IMAGE)[-4:]
 
     vectors = _run(clip_image.tower, pixels=np.array(graph_inputs(images)))
 
@@ -43,7 +43,7 @@ def test_trimming_the_image_towers_last_block_is_exact(clip_image: Reference) ->
 
 
 def test_the_image_graph_is_exact(clip_image: Reference, image_encoder: ImageEncoder) -> None:
-    images = parity_samples(CLIP_IMAGE)[-8:]
+    images = parity_samples(CLIP_IMAGE)[-4:]
 
     vectors = image_encoder.encode(np.array(graph_inputs(images)))
 

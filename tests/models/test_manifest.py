@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.models.drafts import MANIFEST_OF_NOTHING
+from tests.models.artifacts import MANIFEST_OF_NOTHING
 from vla_embeddings.models import FileRecord, Manifest
 
 FILES = {"model.onnx": FileRecord(bytes=3, sha256="ab")}

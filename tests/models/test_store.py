@@ -11,7 +11,7 @@ from threading import Barrier
 
 import pytest
 
-from tests.models.drafts import MANIFEST_OF_NOTHING, fill
+from tests.models.artifacts import MANIFEST_OF_NOTHING, fill
 from vla_embeddings.errors import ArtifactDamaged, ModelNotFound
 from vla_embeddings.models import MINILM, Artifact, ArtifactStore
 from vla_embeddings.models.store import GRAPH, MANIFEST, TOKENIZER

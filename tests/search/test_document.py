@@ -4,12 +4,11 @@ import logging
 from collections.abc import AsyncIterator
 
 import asyncpg
-import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from tests.search.conftest import unit_vectors
+from tests.search.conftest import Vectors, unit_vectors
 from vla_embeddings.search import (
     Database,
     batch_index_embeddings,
@@ -20,7 +19,7 @@ from vla_embeddings.search import (
     euclidean_distance_search,
     index_embedding,
 )
-from vla_embeddings.search.handles import Handle
+from vla_embeddings.search.handles import Handle, connected
 
 
 @pytest.fixture(params=["Database", "Pool", "Connection", "Engine", "AsyncConnection", "Session"])
@@ -57,7 +56,7 @@ async def test_the_documents_calls_work_with_every_handle(
     caplog.set_level(logging.INFO, "vla_embeddings.search")
     vectors = unit_vectors(8)
     await create_schema(session)
-    async with _raw(session) as connection:
+    async with connected(session, writing=True) as connection:
         await connection.execute(
             "INSERT INTO instruction_analytics (id, instruction, model_type) "
             "SELECT n, 'instruction ' || n, 'openvla' FROM generate_series(1, 8) n"
@@ -124,14 +123,8 @@ async def test_the_documents_calls_work_with_every_handle(
     assert expected in caplog.messages
 
 
-def _raw(session: Handle):
-    from vla_embeddings.search.handles import connected
-
-    return connected(session, writing=True)
-
-
 async def test_top_k_and_threshold_default_to_the_configuration(
-    db: Database, filled: np.ndarray
+    db: Database, filled: Vectors
 ) -> None:
     rows = await cosine_similarity_search(
         db, "instruction_analytics", "instruction_embedding", filled[0]
@@ -141,7 +134,7 @@ async def test_top_k_and_threshold_default_to_the_configuration(
     assert all(row["similarity"] >= 0.7 for row in rows)
 
 
-async def test_each_search_is_counted_and_timed(db: Database, filled: np.ndarray) -> None:
+async def test_each_search_is_counted_and_timed(db: Database, filled: Vectors) -> None:
     def sample(name: str) -> float:
         return REGISTRY.get_sample_value(name, {"metric": "cosine"}) or 0.0
 

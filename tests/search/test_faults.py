@@ -16,15 +16,16 @@ from vla_embeddings.search import (
     create_hnsw_index,
     create_schema,
     euclidean_distance_search,
-    handles,
     index_embedding,
     insert_embeddings,
     list_indexes,
 )
+from vla_embeddings.search.building import build
+from vla_embeddings.search.handles import Handle
 
 VECTORS = unit_vectors(3000)
 
-Job = Callable[[Database], Awaitable[object]]
+Job = Callable[[Handle], Awaitable[object]]
 
 JOBS: dict[str, Job] = {
     "search": lambda db: cosine_similarity_search(db, TABLE, COLUMN, VECTORS[0]),
@@ -119,7 +120,7 @@ async def test_a_read_only_server_can_be_searched_but_not_written(
 async def test_a_full_pool_is_an_error_and_not_a_hang(
     dsn: str, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handles, "ACQUIRE_SECONDS", 0.05)
+    monkeypatch.setattr("vla_embeddings.search.handles.ACQUIRE_SECONDS", 0.05)
     async with await Database.connect(dsn, max_size=1) as db, db.pool.acquire():
         with pytest.raises(DatabaseUnavailable, match="pool is large enough"):
             await job(db)
@@ -140,9 +141,9 @@ async def test_a_failed_transaction_of_the_callers_is_said(db: Database) -> None
         await transaction.start()
         with pytest.raises(asyncpg.PostgresError):
             await connection.execute("SELECT 1/0")
-        for job in JOBS.values():
+        for work in JOBS.values():
             with pytest.raises(SearchError, match="current transaction is aborted"):
-                await job(connection)
+                await work(connection)
         await transaction.rollback()
 
 
@@ -173,9 +174,9 @@ async def test_a_server_that_stops_and_starts_again_is_used_again() -> None:
             for work in ("insert", "create", "search"):
                 await JOBS[work](db)
             await db.pool.expire_connections()
-    for work in JOBS.values():
+    for job in JOBS.values():
         with pytest.raises(EmbeddingError):
-            await work(db)
+            await job(db)
 
 
 async def test_an_error_of_the_callers_own_passes_through(db: Database) -> None:
@@ -193,9 +194,7 @@ async def test_shared_memory_that_runs_out_is_done_without(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from vla_embeddings.search import indexes
-
-    build, tried = indexes.build, []
+    tried: list[str | None] = []
 
     async def fail_once(*args: object, settings: dict[str, str], **options: object) -> None:
         tried.append(settings.get("max_parallel_maintenance_workers"))
@@ -203,7 +202,7 @@ async def test_shared_memory_that_runs_out_is_done_without(
             raise asyncpg.DiskFullError("could not resize shared memory segment")
         await build(*args, settings=settings, **options)  # type: ignore[arg-type]  # passed on
 
-    monkeypatch.setattr(indexes, "build", fail_once)
+    monkeypatch.setattr("vla_embeddings.search.indexes.build", fail_once)
     await create_hnsw_index(db, TABLE, COLUMN)
 
     assert tried == [None, "0"]

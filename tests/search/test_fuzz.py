@@ -2,6 +2,8 @@
 
 import random
 import string
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from tests.search.conftest import COLUMN, TABLE, Vectors, unit_vectors
 from vla_embeddings.errors import InvalidInput, UnknownName
@@ -26,7 +28,8 @@ PARTS = [
     "'", '"', "''", '""', ";", "--", "/*", "*/", "\\", "$1", "$$", "%s", "%I", "(", ")", ",", " ",
     "\n", "\t", ".", "::text", " OR TRUE", "' OR '1'='1", "\" = \"\" OR TRUE --", "; DROP TABLE ",
     "instruction_analytics", "public", "instruction", COLUMN, "id", "NULL", "ä", "\u202e", "😀",
-    "0", "E'\\''", "U&'\\0027'", "pg_sleep(9)", "]", "[", "{", "}", "\ud800", "\0", "t.", "LIMIT 0",
+    "0", "E'\\''", "U&'\\0027'", "pg_sleep(9)", "]", "[", "{", "}", "\ud800", "\0", "t.",
+    "LIMIT 0",
 ]  # fmt: skip
 
 ONES = unit_vectors(1)[0]
@@ -49,7 +52,7 @@ async def test_no_hostile_name_or_value_changes_a_statements_meaning(
     async with db.pool.acquire() as connection:
         await connection.execute("SET statement_timeout = '2s'")
         before = await connection.fetchval(state)
-        calls = _calls(connection, chance)
+        calls = _calls(connection)
         for number in range(ROUNDS):
             text = _hostile(chance)
             if text in (TABLE, f"public.{TABLE}", COLUMN, "id", "instruction", "0"):
@@ -101,9 +104,9 @@ async def test_a_hostile_column_name_is_a_name_like_any_other(db: Database) -> N
         assert row[name] == "x"
 
 
-def _calls(db: object, chance: random.Random):  # type: ignore[no-untyped-def]  # a list of lambdas
+def _calls(db: Any) -> list[Callable[[Any], Awaitable[object]]]:
     """Every function with one hostile argument; on success each finds or changes nothing."""
-    other = {"id": -1, "embedding": ONES}
+    other: dict[str, object] = {"id": -1, "embedding": ONES}
     return [
         lambda x: cosine_similarity_search(db, x, COLUMN, ONES),
         lambda x: cosine_similarity_search(db, TABLE, x, ONES),

@@ -25,14 +25,15 @@ VECTORS = unit_vectors(60)
 
 async def _whole_job(db: Handle, table: str = TABLE, column: str = COLUMN) -> None:
     """Insert, change, index and search."""
-    rows = [{column: vector} for vector in VECTORS]
-    assert await insert_embeddings(db, table, column, rows) == 60
+    new = [{column: vector} for vector in VECTORS]
+    assert await insert_embeddings(db, table, column, new) == 60
     items = [{"id": n, "embedding": VECTORS[60 - n]} for n in range(1, 31)]
     assert await batch_index_embeddings(db, table, "id", column, items) == 30
     assert await index_embedding(db, table, "id", 60, column, VECTORS[0])
     for half in (False, True):
-        metric = "euclidean" if half else "cosine"
-        await create_hnsw_index(db, table, column, half=half, distance_metric=metric)
+        await create_hnsw_index(
+            db, table, column, half=half, distance_metric="euclidean" if half else "cosine"
+        )
     for exact in (False, True):
         for _ in range(7):  # a cached statement's plan may change after five runs
             rows = await cosine_similarity_search(

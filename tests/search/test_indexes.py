@@ -17,16 +17,19 @@ from vla_embeddings.search import (
     drop_index,
     list_indexes,
 )
+from vla_embeddings.search.metric import MetricName
 
 NAME = "instruction_analytics_instruction_embedding_hnsw_cosine_idx"
 
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
-async def test_each_kind_of_index_is_built_once(db: Database, metric: str, half: bool) -> None:
+async def test_each_kind_of_index_is_built_once(
+    db: Database, metric: MetricName, half: bool
+) -> None:
     for create in (create_hnsw_index, create_ivfflat_index):
-        built = await create(db, TABLE, COLUMN, distance_metric=metric, half=half)  # type: ignore[operator]  # both take these
-        again = await create(db, TABLE, COLUMN, distance_metric=metric, half=half)  # type: ignore[operator]  # likewise
+        built = await create(db, TABLE, COLUMN, distance_metric=metric, half=half)
+        again = await create(db, TABLE, COLUMN, distance_metric=metric, half=half)
 
         assert built == again
         assert (built.metric, built.half, built.state) == (metric, half, "valid")
@@ -44,7 +47,8 @@ async def test_the_names_of_indexes_differ_however_long_the_tables(db: Database)
     await db.pool.execute(f'CREATE TABLE "{"ä" * 31}" (e vector(3))')
 
     names = set()
-    for metric in ("cosine", "euclidean"):
+    metrics: tuple[MetricName, ...] = ("cosine", "euclidean")
+    for metric in metrics:
         index = await create_hnsw_index(db, "ä" * 31, "e", distance_metric=metric)
         names.add(index.name)
 
@@ -145,7 +149,7 @@ async def test_a_builds_settings_are_its_own(db: Database, filled: Vectors) -> N
     async with db.pool.acquire() as connection:
         await connection.execute("SET maintenance_work_mem = '17MB'; SET statement_timeout = '9s'")
         for create in (create_hnsw_index, create_ivfflat_index):
-            await create(connection, TABLE, COLUMN, memory_mb=100, workers=1)  # type: ignore[operator]  # both take these
+            await create(connection, TABLE, COLUMN, memory_mb=100, workers=1)
         with pytest.raises(SearchError):
             await create_hnsw_index(connection, TABLE, COLUMN, m=99, ef_construction=200)
         for name, value in (("maintenance_work_mem", "17MB"), ("statement_timeout", "9s")):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import asyncpg
 import numpy as np
@@ -19,13 +20,14 @@ from vla_embeddings.search import (
     inner_product_search,
 )
 from vla_embeddings.search.catalog import Extension, forget
+from vla_embeddings.search.handles import Connection, Handle
 
 QUERY = unit_vectors(1, seed=99)[0]
 
 
-async def _ids(db: Database, **options: object) -> list[int]:
-    arguments = {"query_embedding": QUERY, "top_k": 10, "threshold": -1.0, **options}
-    rows = await cosine_similarity_search(db, TABLE, COLUMN, **arguments)  # type: ignore[arg-type]  # a test's options
+async def _ids(db: Handle, **options: Any) -> list[int]:
+    given = {"query_embedding": QUERY, "top_k": 10, "threshold": -1.0, **options}
+    rows = await cosine_similarity_search(db, TABLE, COLUMN, **given)
     return [row["id"] for row in rows]
 
 
@@ -243,7 +245,7 @@ async def test_columns_may_have_any_name_even_the_scores(db: Database) -> None:
             "similarity": 1.0, "distance": "y", "hit": 1, "done": 2, "t": 3, 'a"b': 4, "c.d": 5,
         }  # fmt: skip
         [near] = await euclidean_distance_search(db, "odd", "h", [1, 2, 3], columns=["h", "t"])
-        np.testing.assert_array_equal(near["h"], np.float32([1, 2, 3]))
+        np.testing.assert_array_equal(near["h"], np.array([1, 2, 3], np.float32))
         assert near["distance"] == 0.0
         await create_hnsw_index(db, "odd", "e")
 
@@ -386,7 +388,7 @@ async def _index(db: Database, method: str) -> None:
         await create_hnsw_index(db, TABLE, COLUMN, half=method == "half")
 
 
-async def _settings(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+async def _settings(connection: Connection) -> list[asyncpg.Record]:
     return await connection.fetch(
         "SELECT name, setting FROM pg_settings WHERE name LIKE 'hnsw.%' OR name LIKE 'ivfflat.%' "
         "OR name IN ('maintenance_work_mem', 'statement_timeout', 'enable_indexscan')"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.search.conftest import COLUMN, TABLE, unit_vectors
+from tests.search.conftest import COLUMN, TABLE, Vectors, unit_vectors
 from vla_embeddings.errors import SearchError
 from vla_embeddings.search import (
     Database,
@@ -16,8 +16,8 @@ from vla_embeddings.search import (
 )
 from vla_embeddings.search.similar import Embedder
 
-TEXTS = unit_vectors(5)
-IMAGES = unit_vectors(5, dimension=512)
+TEXTS: Vectors = unit_vectors(5)
+IMAGES: Vectors = unit_vectors(5, dimension=512)
 
 
 class Known:
@@ -27,13 +27,13 @@ class Known:
         self._fingerprint = fingerprint
 
     async def get_instruction_embedding(self, instruction: str) -> NDArray[np.float32]:
-        return TEXTS[int(instruction)]
+        return np.copy(TEXTS[int(instruction)])
 
     async def get_image_query_embedding(self, text: str) -> NDArray[np.float32]:
-        return IMAGES[int(text)]
+        return np.copy(IMAGES[int(text)])
 
     async def get_image_embedding(self, image: int) -> NDArray[np.float32]:
-        return IMAGES[image]
+        return np.copy(IMAGES[image])
 
     async def fingerprint(self, kind: Literal["text", "image"]) -> str:
         return f"{self._fingerprint}/{kind}"

@@ -20,11 +20,12 @@ from vla_embeddings.search import (
     index_embedding,
     insert_embeddings,
 )
+from vla_embeddings.search.handles import Handle
 
 VECTORS = unit_vectors(5000, seed=3)
 
 
-async def _stored(db: Database) -> dict[int, np.ndarray]:
+async def _stored(db: Handle) -> dict[int, Vectors]:
     rows = await cosine_similarity_search(
         db, TABLE, COLUMN, VECTORS[0], 10_000, -1.0, columns=["id", COLUMN]
     )

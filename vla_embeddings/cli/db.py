@@ -46,7 +46,7 @@ def given_database_url(option: str | None) -> str:
             "No database: set EMBEDDING_DATABASE_URL, or pass --database-url "
             "postgresql://user:password@host/name."
         )
-    return embedding_config.database_url.get_secret_value()
+    return embedding_config.database_url
 
 
 async def _init(address: str) -> None:

@@ -17,7 +17,7 @@ def addresses(config: EmbeddingConfig) -> Iterator[tuple[str, str]]:
     """Addresses of PostgreSQL and Redis."""
     with ExitStack() as stack:
         if config.database_url is not None:
-            database = config.database_url.get_secret_value()
+            database = config.database_url
         else:
             database = stack.enter_context(LocalPostgres()).dsn
         if "redis_url" in config.model_fields_set:

@@ -1,9 +1,10 @@
-"""Small artefacts that need no model."""
+"""Artefacts to try things on: small ones made of nothing, and copies of real ones."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from vla_embeddings.models import MINILM, Manifest, Parity
+from vla_embeddings.models import MINILM, Artifact, Manifest, Parity
 from vla_embeddings.models.store import GRAPH, MANIFEST, TOKENIZER, record_files
 
 MANIFEST_OF_NOTHING = Manifest(
@@ -31,3 +32,18 @@ def fill(folder: Path, graph: str) -> None:
     (folder / TOKENIZER).write_text("{}")
     manifest = replace(MANIFEST_OF_NOTHING, files=record_files(folder))
     (folder / MANIFEST).write_text(manifest.to_json())
+
+
+def copy_of(artifact: Artifact, root: Path) -> Artifact:
+    """A copy in a store of its own, at `root`, to be damaged."""
+    folder = root / artifact.manifest.model / artifact.manifest.precision
+    shutil.copytree(artifact.folder, folder)
+    return replace(artifact, folder=folder)
+
+
+def vouch_for(artifact: Artifact, manifest: Manifest | None = None) -> Artifact:
+    """Make the manifest agree with the files as they are now."""
+    (artifact.folder / MANIFEST).unlink()
+    agreeing = replace(manifest or artifact.manifest, files=record_files(artifact.folder))
+    (artifact.folder / MANIFEST).write_text(agreeing.to_json())
+    return replace(artifact, manifest=agreeing)

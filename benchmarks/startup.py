@@ -1,0 +1,74 @@
+"""A new process: how soon its first vector is there, and what it weighs by then."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from benchmarks.bench import Bench
+from benchmarks.results import Findings, Row, Verdict
+from benchmarks.spread import quartiles
+from benchmarks.targets import FIRST_VECTOR, FIRST_VECTOR_MB, FIRST_VECTOR_SECONDS
+
+# VmRSS counts the pages of mapped files, too.
+PROGRAM = """
+import asyncio, json, sys
+from vla_embeddings import EmbeddingConfig, EmbeddingService
+
+service = EmbeddingService(device="cpu", config=EmbeddingConfig(precision="fp32"))
+asyncio.run(service.get_instruction_embedding("pick up the red block"))
+with open("/proc/self/status") as status:
+    [kilobytes] = [line.split()[1] for line in status if line.startswith("VmRSS")]
+print(json.dumps({"kilobytes": int(kilobytes), "torch": "torch" in sys.modules}), flush=True)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One process, from its creation to its first vector."""
+
+    seconds: float
+    megabytes: float
+    """Resident."""
+    torch: bool
+    """Whether PyTorch was imported."""
+
+
+def run(bench: Bench) -> Findings:
+    """Start some processes, one after the other; the files are in the page cache."""
+    advance = bench.track(FIRST_VECTOR, bench.size.starts + 1)
+    starts = []
+    for _ in range(bench.size.starts + 1):
+        starts.append(_start(bench))
+        advance(1)
+    starts = starts[1:]  # the first reads the files
+    seconds = quartiles([start.seconds for start in starts])
+    megabytes = quartiles([start.megabytes for start in starts])
+    torch = quartiles([float(start.torch) for start in starts])
+    work, name = FIRST_VECTOR, "ours fp32"
+    return Findings(
+        [Row(work, name, seconds, "s"), Row(f"{work}, resident", name, megabytes, "MB")],
+        [
+            Verdict(work, name, None, seconds, "s", FIRST_VECTOR_SECONDS, at_most=True),
+            Verdict(
+                f"{work}, resident", name, None, megabytes, "MB", FIRST_VECTOR_MB, at_most=True
+            ),
+            Verdict("PyTorch imports by then", name, None, torch, "", 0, at_most=True),
+        ],
+        [],
+    )
+
+
+def _start(bench: Bench) -> Start:
+    environment = os.environ | {"EMBEDDING_MODELS_DIR": str(bench.config.models_dir)}
+    began = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None  # a pipe
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - began
+    seen = json.loads(line)
+    return Start(seconds, seen["kilobytes"] / 1000, seen["torch"])

@@ -1,0 +1,52 @@
+"""Batches keep every text once, within the budget, and pad little."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vla_embeddings.runtime.batches import pad, token_batches
+
+LENGTHS = st.lists(st.integers(2, 300), max_size=200)
+BUDGETS = st.integers(1, 2000)
+ROWS = st.lists(st.lists(st.integers(1, 30_000), min_size=1, max_size=20), min_size=1, max_size=20)
+
+
+@given(LENGTHS, BUDGETS)
+def test_every_text_is_in_one_batch(lengths: list[int], budget: int) -> None:
+    batches = list(token_batches(lengths, budget))
+
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert all(batches)
+
+
+@given(LENGTHS, BUDGETS)
+def test_no_batch_exceeds_the_budget_once_padded(lengths: list[int], budget: int) -> None:
+    for batch in token_batches(lengths, budget):
+        longest = max(lengths[index] for index in batch)
+        assert len(batch) == 1 or longest * len(batch) <= budget
+
+
+@given(LENGTHS, BUDGETS)
+def test_texts_of_like_length_share_a_batch(lengths: list[int], budget: int) -> None:
+    """No text of one batch is shorter than any text of the batch before."""
+    batches = list(token_batches(lengths, budget))
+
+    for before, after in pairwise(batches):
+        assert max(lengths[i] for i in before) <= min(lengths[i] for i in after)
+
+
+def test_no_texts_make_no_batch() -> None:
+    assert list(token_batches([])) == []
+
+
+@given(ROWS)
+def test_padding_keeps_the_tokens_and_masks_the_rest(rows: list[list[int]]) -> None:
+    ids, mask = pad(rows)
+
+    assert ids.shape == mask.shape == (len(rows), max(map(len, rows)))
+    assert ids.dtype == mask.dtype == np.int64
+    for row, tokens, real in zip(rows, ids, mask, strict=True):
+        assert tokens[: len(row)].tolist() == row
+        assert real.tolist() == [1] * len(row) + [0] * (ids.shape[1] - len(row))

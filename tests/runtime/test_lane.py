@@ -1,0 +1,150 @@
+"""A lane finds the right artefact, and loads nothing that was not asked for."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.models.artifacts import copy_of, vouch_for
+from vla_embeddings.config import PrecisionSetting
+from vla_embeddings.errors import ArtifactDamaged, ModelNotFound, UntrainedModel
+from vla_embeddings.models import CLIP_IMAGE, MINILM, Artifact, ArtifactStore
+from vla_embeddings.runtime import Lane, LaneSettings, TextEncoder, image_lane, text_lane
+
+OpenLane = Callable[..., Lane[str]]
+
+
+@pytest.fixture
+def open_lane() -> Iterator[OpenLane]:
+    """Makes lanes of MiniLM on the CPU, and closes them."""
+    lanes: list[Lane[str]] = []
+
+    def make(
+        models_dir: Path, precision: PrecisionSetting = "auto", *, allow_untrained: bool = False
+    ) -> Lane[str]:
+        settings = LaneSettings(models_dir, "cpu", precision, allow_untrained)
+        lanes.append(text_lane(MINILM, settings))
+        return lanes[-1]
+
+    yield make
+    for lane in lanes:
+        lane.close()
+
+
+def _root(artifact: Artifact) -> Path:
+    return artifact.folder.parents[1]
+
+
+@pytest.fixture
+def untrained(minilm_copy: Artifact) -> Path:
+    """A store whose MiniLM calls itself untrained."""
+    return _root(vouch_for(minilm_copy, replace(minilm_copy.manifest, weights="untrained")))
+
+
+async def test_its_vectors_are_the_encoders(
+    models_dir: Path, open_lane: OpenLane, text_encoder: TextEncoder
+) -> None:
+    texts = ["pick up the red block", "go"]
+
+    vectors = await open_lane(models_dir).encode(texts)
+
+    np.testing.assert_allclose(vectors, text_encoder.encode(texts), rtol=0, atol=1e-5)
+
+
+async def test_untrained_weights_are_refused(untrained: Path, open_lane: OpenLane) -> None:
+    lane = open_lane(untrained)
+
+    with pytest.raises(UntrainedModel, match=r"mean nothing.*allow_untrained=True"):
+        await lane.fingerprint()
+    with pytest.raises(UntrainedModel):
+        await lane.encode(["pick up the red block"])
+
+
+async def test_untrained_weights_run_where_they_are_allowed(
+    untrained: Path, open_lane: OpenLane, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "vla_embeddings")
+
+    vectors = await open_lane(untrained, allow_untrained=True).encode(["go"])
+
+    assert vectors.shape == (1, 384)
+    assert "Loaded UNTRAINED all-MiniLM-L6-v2/fp32/" in caplog.text
+
+
+async def test_a_missing_artefact_names_the_command(tmp_path: Path, open_lane: OpenLane) -> None:
+    lane = open_lane(tmp_path)
+
+    with pytest.raises(ModelNotFound, match="vla-embeddings export --model text --precision fp32"):
+        await lane.fingerprint()
+    with pytest.raises(ModelNotFound, match="vla-embeddings export --model text --precision fp32"):
+        await lane.encode(["go"])
+
+
+async def test_an_artefact_made_meanwhile_is_found(
+    tmp_path: Path, minilm: Artifact, open_lane: OpenLane
+) -> None:
+    lane = open_lane(tmp_path)
+    with pytest.raises(ModelNotFound):
+        await lane.encode(["go"])
+
+    copy_of(minilm, tmp_path)
+
+    assert (await lane.encode(["go"])).shape == (1, 384)
+
+
+async def test_a_damaged_artefact_that_was_made_anew_is_found(
+    minilm_copy: Artifact, open_lane: OpenLane
+) -> None:
+    lane = open_lane(_root(minilm_copy))
+    whole = minilm_copy.tokenizer.read_text()
+    minilm_copy.tokenizer.write_text(whole[:-20])
+    with pytest.raises(ArtifactDamaged, match="vla-embeddings export --model text"):
+        await lane.encode(["go"])
+
+    minilm_copy.tokenizer.write_text(whole + "\n")  # made by another version, so to speak
+    vouch_for(minilm_copy)
+
+    assert (await lane.encode(["go"])).shape == (1, 384)
+
+
+@pytest.mark.parametrize(("setting", "loaded"), [("auto", "fp32"), ("fp32", "fp32")])
+async def test_a_cpu_takes_fp32(
+    models_dir: Path, open_lane: OpenLane, setting: PrecisionSetting, loaded: str
+) -> None:
+    assert f"/{loaded}/" in await open_lane(models_dir, setting).fingerprint()
+
+
+async def test_a_precision_asked_for_is_the_one_that_runs(
+    models_dir: Path, open_lane: OpenLane
+) -> None:
+    half, full = open_lane(models_dir, "fp16"), open_lane(models_dir)
+
+    difference = await half.encode(["go"]) - await full.encode(["go"])
+
+    assert 1e-6 < np.abs(difference).max() < 0.01
+    assert "/fp16/" in await half.fingerprint()
+
+
+async def test_a_precision_that_was_not_exported_is_not_replaced(
+    minilm_copy: Artifact, open_lane: OpenLane
+) -> None:
+    lane = open_lane(_root(minilm_copy), "int8")
+
+    with pytest.raises(ModelNotFound, match=r"No int8 artefact.*--precision int8"):
+        await lane.encode(["go"])
+
+
+async def test_images_of_one_call_come_back_in_order(models_dir: Path) -> None:
+    weights = ArtifactStore(models_dir).open(CLIP_IMAGE, "fp32").manifest.weights
+    lane = image_lane(CLIP_IMAGE, LaneSettings(models_dir, "cpu", "auto", weights != "trained"))
+    black, white = (np.full((224, 224, 3), value, np.uint8) for value in (0, 255))
+
+    both = await lane.encode([black, white])
+    alone = await lane.encode([white])
+    lane.close()
+
+    assert both.shape == (2, 512)
+    np.testing.assert_allclose(both[1:], alone, rtol=0, atol=1e-5)
+    assert np.abs(both[0] - both[1]).max() > 1e-3

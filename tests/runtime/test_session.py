@@ -1,0 +1,96 @@
+"""A session runs what was asked for, where it was asked for, or says why not."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from tests.models.artifacts import vouch_for
+from vla_embeddings.errors import ArtifactDamaged, InferenceError, ProviderUnavailable
+from vla_embeddings.models import Artifact
+from vla_embeddings.runtime import CPU_CHOICE, ProviderChoice, Session, session
+from vla_embeddings.runtime.providers import CPU, CUDA
+
+REMEDY = "vla-embeddings export --model text --precision fp32"
+
+
+def _load(artifact: Artifact) -> Session:
+    return Session.load(artifact, CPU_CHOICE, threads=1)
+
+
+def test_a_loaded_graph_tells_its_provider_inputs_and_dimension(minilm: Artifact) -> None:
+    loaded = _load(minilm)
+
+    assert loaded.provider == CPU
+    assert loaded.input_names == ("input_ids", "attention_mask")
+    assert loaded.dimension == 384
+
+
+def test_a_gpu_that_falls_back_to_the_cpu_in_silence_is_refused(
+    minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_gpu(graph: str, options: Any, providers: list[str]) -> Any:
+        return onnxruntime.InferenceSession(graph, options, providers=[CPU])
+
+    fake = SimpleNamespace(
+        InferenceSession=without_gpu,
+        SessionOptions=onnxruntime.SessionOptions,
+        ExecutionMode=onnxruntime.ExecutionMode,
+        preload_dlls=lambda: None,
+    )
+    monkeypatch.setattr(session, "onnxruntime", lambda: fake)
+
+    with pytest.raises(ProviderUnavailable, match=rf"could not start {CUDA}.*device='cpu'"):
+        Session.load(minilm, ProviderChoice("cuda", (CUDA, CPU)), threads=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x08\x12"], ids=repr)
+def test_a_graph_that_is_none_names_the_command_although_its_digest_agrees(
+    minilm_copy: Artifact, content: bytes
+) -> None:
+    minilm_copy.graph.write_bytes(content)
+
+    with pytest.raises(ArtifactDamaged, match=REMEDY):
+        _load(vouch_for(minilm_copy))
+
+
+def test_half_a_graph_names_the_command_although_its_digest_agrees(minilm_copy: Artifact) -> None:
+    whole = minilm_copy.graph.read_bytes()
+    minilm_copy.graph.write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(ArtifactDamaged, match=REMEDY):
+        _load(vouch_for(minilm_copy))
+
+
+def test_a_changed_file_is_never_loaded(minilm_copy: Artifact) -> None:
+    with minilm_copy.tokenizer.open("a") as file:
+        file.write(" ")
+
+    with pytest.raises(ArtifactDamaged, match=rf"tokenizer.json has .* bytes.*{REMEDY}"):
+        _load(minilm_copy)
+
+
+def test_a_failure_in_the_graph_tells_provider_and_shapes(minilm: Artifact) -> None:
+    beyond_the_vocabulary = np.full((1, 3), 10**6)
+
+    with pytest.raises(InferenceError, match=rf"{CPU} failed on inputs .*\(1, 3\)"):
+        _load(minilm).run(
+            {
+                "input_ids": beyond_the_vocabulary,
+                "attention_mask": np.ones_like(beyond_the_vocabulary),
+            }
+        )
+
+
+def test_a_failure_leaves_the_session_usable(minilm: Artifact) -> None:
+    loaded = _load(minilm)
+    with pytest.raises(InferenceError):
+        loaded.run({})
+
+    ones = np.ones((2, 5), np.int64)
+    vectors = loaded.run({"input_ids": ones, "attention_mask": ones})
+
+    assert vectors.shape == (2, 384)
+    assert vectors.dtype == np.float32

@@ -1,0 +1,62 @@
+"""The CPUs counted are those that this process may really use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vla_embeddings.runtime import threads
+from vla_embeddings.runtime.threads import available_cpus
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder taken for the control groups', of a process that may use eight CPUs."""
+    monkeypatch.setattr(threads, "_CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    return tmp_path
+
+
+def test_without_a_quota_the_affinity_counts(cgroup: Path) -> None:
+    assert available_cpus() == 8
+
+
+@pytest.mark.parametrize(
+    ("content", "cpus"),
+    [
+        ("max 100000\n", 8),
+        ("200000 100000\n", 2),
+        ("150000 100000\n", 2),
+        ("50000 100000\n", 1),
+        ("1000 100000\n", 1),
+        ("6400000 100000\n", 8),
+    ],
+)
+def test_a_quota_of_version_2_counts(cgroup: Path, content: str, cpus: int) -> None:
+    (cgroup / "cpu.max").write_text(content)
+
+    assert available_cpus() == cpus
+
+
+@pytest.mark.parametrize(
+    ("quota", "cpus"), [("-1\n", 8), ("300000\n", 3), ("250000\n", 3), ("1000\n", 1)]
+)
+def test_a_quota_of_version_1_counts(cgroup: Path, quota: str, cpus: int) -> None:
+    (cgroup / "cpu").mkdir()
+    (cgroup / "cpu" / "cpu.cfs_quota_us").write_text(quota)
+    (cgroup / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+
+    assert available_cpus() == cpus
+
+
+def test_the_affinity_counts_where_it_is_smaller_than_the_quota(
+    cgroup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cgroup / "cpu.max").write_text("400000 100000\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5})
+
+    assert available_cpus() == 1
+
+
+def test_this_process_has_at_least_one() -> None:
+    assert 1 <= available_cpus() <= len(os.sched_getaffinity(0))

@@ -1,0 +1,245 @@
+"""Requests share one thread and its batches, and nothing that goes wrong with others."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vla_embeddings.errors import Overloaded, ServiceClosed
+from vla_embeddings.runtime import worker as worker_module
+from vla_embeddings.runtime.worker import Worker
+
+NAME = "worker-test"
+BATCH = 4
+BAD = -1
+PATIENCE = 10  # seconds, only against hanging
+
+
+class Doubler:
+    """Encodes numbers as their doubles, when it is let, and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.batches: list[list[int]] = []
+        self.threads: set[str] = set()
+        self.busy = threading.Event()
+        self.may_run = threading.Event()
+        self.may_run.set()
+
+    def load(self) -> "Doubler":
+        self.loads += 1
+        return self
+
+    def __call__(self, items: Sequence[int]) -> NDArray[np.float32]:
+        self.batches.append(list(items))
+        self.threads.add(threading.current_thread().name)
+        self.busy.set()
+        assert self.may_run.wait(PATIENCE)
+        if BAD in items:
+            raise ValueError("a bad item")
+        return np.array(items, np.float32)[:, None] * 2
+
+
+@pytest.fixture
+def doubler() -> Doubler:
+    return Doubler()
+
+
+@pytest.fixture
+async def worker(doubler: Doubler) -> AsyncIterator[Worker[int]]:
+    worker = Worker(NAME, doubler.load, batch=BATCH)
+    yield worker
+    doubler.may_run.set()
+    worker.close()
+
+
+Request = asyncio.Task[NDArray[np.float32]]
+
+
+async def _keep_busy(worker: Worker[int], doubler: Doubler) -> Request:
+    """A request, 0, that stays at work until `doubler.may_run` is set."""
+    doubler.may_run.clear()
+    request = asyncio.create_task(worker.encode([0]))
+    assert await asyncio.to_thread(doubler.busy.wait, PATIENCE)
+    return request
+
+
+async def _ask(worker: Worker[int], *items: int) -> list[Request]:
+    """A waiting request for each item."""
+    requests = [asyncio.create_task(worker.encode([item])) for item in items]
+    await asyncio.sleep(0)
+    return requests
+
+
+def _threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(NAME)]
+
+
+async def test_nothing_is_loaded_before_the_first_request(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    assert (doubler.loads, _threads()) == (0, [])
+
+    await worker.encode([1])
+
+    assert (doubler.loads, _threads()) == (1, [NAME])
+
+
+async def test_all_requests_run_on_one_thread_with_one_encoder(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    await asyncio.gather(*(worker.encode([item]) for item in range(50)))
+
+    assert doubler.threads == {NAME}
+    assert doubler.loads == 1
+
+
+async def test_requests_that_arrive_meanwhile_are_encoded_together(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    first = await _keep_busy(worker, doubler)
+    others = await _ask(worker, 1, 2, 3, 4, 5)
+
+    doubler.may_run.set()
+    vectors = await asyncio.gather(first, *others)
+
+    assert doubler.batches == [[0], [1, 2, 3, 4], [5]]
+    assert [vector.tolist() for vector in vectors] == [[[2.0 * item]] for item in range(6)]
+
+
+async def test_a_long_sequence_is_cut_into_batches_and_kept_in_order(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    vectors = await worker.encode(range(10))
+
+    assert vectors[:, 0].tolist() == [2.0 * item for item in range(10)]
+    assert max(map(len, doubler.batches)) == BATCH
+
+
+async def test_a_bad_item_fails_alone(worker: Worker[int], doubler: Doubler) -> None:
+    first = await _keep_busy(worker, doubler)
+    others = await _ask(worker, 1, BAD, 3)
+
+    doubler.may_run.set()
+    results = await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert isinstance(results[2], ValueError)
+    assert [float(r[0, 0]) for r in results if not isinstance(r, BaseException)] == [0, 2, 6]
+
+
+async def test_a_cancelled_waiting_request_is_not_encoded(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    first = await _keep_busy(worker, doubler)
+    gone, stays = await _ask(worker, 1, 2)
+
+    gone.cancel()
+    await asyncio.wait([gone])
+    doubler.may_run.set()
+    await asyncio.gather(first, stays)
+
+    assert doubler.batches == [[0], [2]]
+
+
+async def test_a_caller_cancelled_at_work_harms_nobody(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    first = await _keep_busy(worker, doubler)
+    [other] = await _ask(worker, 1)
+
+    first.cancel()
+    await asyncio.wait([first])
+    doubler.may_run.set()
+
+    assert (await other).tolist() == [[2.0]]
+    assert (await worker.encode([7])).tolist() == [[14.0]]
+
+
+async def test_a_failed_load_is_told_and_tried_again(doubler: Doubler) -> None:
+    faults = [FileNotFoundError("no artefact yet")]
+
+    def load() -> Doubler:
+        if faults:
+            raise faults.pop()
+        return doubler.load()
+
+    worker = Worker(NAME, load, batch=BATCH)
+    with pytest.raises(FileNotFoundError, match="no artefact yet"):
+        await worker.encode([1])
+
+    assert (await worker.encode([1])).tolist() == [[2.0]]
+    worker.close()
+
+
+async def test_a_full_queue_refuses_and_takes_requests_again_once_there_is_room(
+    worker: Worker[int], doubler: Doubler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_WAITING", 3)
+    first = await _keep_busy(worker, doubler)
+    waiting = await _ask(worker, 1, 2, 3)
+
+    with pytest.raises(Overloaded, match="3 embeddings are waiting"):
+        await worker.encode([4])
+
+    doubler.may_run.set()
+    await asyncio.gather(first, *waiting)
+    assert (await worker.encode([4])).tolist() == [[8.0]]
+
+
+async def test_closing_finishes_what_is_at_work_and_fails_what_waits(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    first = await _keep_busy(worker, doubler)
+    [waiting] = await _ask(worker, 1)
+
+    closing = asyncio.create_task(asyncio.to_thread(worker.close))
+    with pytest.raises(ServiceClosed):
+        await waiting
+    doubler.may_run.set()
+    await closing
+
+    assert (await first).tolist() == [[0.0]]
+    assert _threads() == []
+
+
+async def test_after_closing_requests_are_refused(worker: Worker[int]) -> None:
+    await worker.encode([1])
+    worker.close()
+    worker.close()
+
+    with pytest.raises(ServiceClosed, match="make a new EmbeddingService"):
+        await worker.encode([1])
+
+
+def test_an_event_loop_that_was_closed_meanwhile_harms_nobody(doubler: Doubler) -> None:
+    worker = Worker(NAME, doubler.load, batch=BATCH)
+
+    async def leave_early() -> None:
+        (await _keep_busy(worker, doubler)).add_done_callback(lambda _: None)
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(leave_early())
+    doubler.may_run.set()
+
+    assert asyncio.run(worker.encode([3])).tolist() == [[6.0]]
+    worker.close()
+
+
+def test_event_loops_in_several_threads_share_a_worker(doubler: Doubler) -> None:
+    worker = Worker(NAME, doubler.load, batch=BATCH)
+
+    async def ask(numbers: range) -> list[NDArray[np.float32]]:
+        return await asyncio.gather(*(worker.encode([number]) for number in numbers))
+
+    with ThreadPoolExecutor(2) as threads:
+        ranges = [range(100), range(100, 200)]
+        results = list(threads.map(lambda numbers: asyncio.run(ask(numbers)), ranges))
+
+    for numbers, vectors in zip(ranges, results, strict=True):
+        assert [vector.tolist() for vector in vectors] == [[[2.0 * n]] for n in numbers]
+    worker.close()
