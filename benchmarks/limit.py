@@ -63,4 +63,7 @@ def _matmul(right: NDArray[np.float32]) -> bytes:
         [onnx.numpy_helper.from_array(right, "right")],
     )
     opset = helper.make_opsetid("", 17)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+    model: bytes = helper.make_model(
+        graph, opset_imports=[opset], ir_version=8
+    ).SerializeToString()
+    return model

@@ -130,8 +130,9 @@ def test_the_settings_table_lists_every_setting_and_its_default(
 
 @pytest.mark.parametrize("guide", ["cache", "search"])
 async def test_each_guides_python_runs_as_written(
-    guide: str, database: str, redis_url: str, models_dir: Path
+    guide: str, database: str, redis_url: str, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("EMBEDDING_DATABASE_URL", database)
     text = (ROOT / "docs" / f"{guide}.md").read_text()
     config = EmbeddingConfig(models_dir=models_dir)
     connection = await asyncpg.connect(database)

@@ -44,6 +44,31 @@ SEARCH_RESULTS = Histogram(
     buckets=(0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10000),
 )
 
+INFERENCE_OUTCOMES = Counter(
+    "embedding_inference_outcomes_total",
+    "Embeddings asked for beside an inference, by what became of them when the action was ready.",
+    ["kind", "outcome"],
+)
+INFERENCE_ADDED_SECONDS = Histogram(
+    "embedding_inference_added_seconds",
+    "Time an inference waited for its embeddings after its action was ready.",
+    buckets=LATENCY_BUCKETS,
+)
+STORAGE_QUEUE = Gauge(
+    "embedding_storage_queue_depth", "Vectors accepted for storing and not yet written."
+)
+STORED = Counter("embedding_stored_total", "Vectors written beside inference.", ["kind"])
+STORAGE_REFUSED = Counter(
+    "embedding_storage_refused_total",
+    "Vectors not stored because the customer's consent was not there.",
+    ["reason"],
+)
+STORAGE_FAILED = Counter(
+    "embedding_storage_failed_total",
+    "Vectors that had consent and were not stored; each was logged with its analytics_id.",
+    ["reason"],
+)
+
 COLLECTORS = (
     GENERATION_SECONDS,
     CACHE_HITS,
@@ -52,6 +77,12 @@ COLLECTORS = (
     CACHE_BREAKER_STATE,
     SEARCH_SECONDS,
     SEARCH_RESULTS,
+    INFERENCE_OUTCOMES,
+    INFERENCE_ADDED_SECONDS,
+    STORAGE_QUEUE,
+    STORED,
+    STORAGE_REFUSED,
+    STORAGE_FAILED,
 )
 
 

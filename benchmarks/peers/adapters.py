@@ -95,11 +95,13 @@ def transformers_image(folder: Path, threads: int) -> Embed:
     library = import_module("transformers")
     model = library.CLIPVisionModelWithProjection.from_pretrained(folder).eval()
 
-    @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is imported by name
     def embed(images: list[Any]) -> Vectors:
-        outputs = [model(**processor(batch, return_tensors="pt")) for batch in _batches(images)]
-        vectors = torch.cat([output.image_embeds for output in outputs])
-        unit: Vectors = torch.nn.functional.normalize(vectors, dim=-1).numpy()
+        with torch.inference_mode():
+            outputs = [
+                model(**processor(batch, return_tensors="pt")) for batch in _batches(images)
+            ]
+            vectors = torch.cat([output.image_embeds for output in outputs])
+            unit: Vectors = torch.nn.functional.normalize(vectors, dim=-1).numpy()
         return unit
 
     return embed

@@ -6,7 +6,6 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from vla_embeddings.errors import ModelNotFound
 from vla_embeddings.models import CLIP_IMAGE, MINILM, Artifact
 
 
@@ -61,7 +60,7 @@ def _write_image_files(artifact: Artifact, folder: Path) -> None:
     source = untrained_source() if untrained else find_source(CLIP_IMAGE)
     tower = load_reference(CLIP_IMAGE, source).tower
     assert isinstance(tower, ClipImageTower)
-    network = CLIPVisionModelWithProjection(tower.vision.config).eval()
+    network = CLIPVisionModelWithProjection(tower.vision.config)
     network.vision_model, network.visual_projection = tower.vision, tower.projection
     network.save_pretrained(folder)
     CLIPImageProcessor().save_pretrained(folder)

@@ -36,7 +36,7 @@ class _EmptyHub(BaseHTTPRequestHandler):
         self.send_header("X-Error-Code", "EntryNotFound")
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 

@@ -21,7 +21,6 @@ from vla_embeddings.models import (
     Parity,
     Precision,
 )
-from vla_embeddings.models.store import PARITY
 
 NAN = float("nan")
 
@@ -124,10 +123,8 @@ def test_verify_notices_a_file_that_is_not_the_manifests(artifact: Artifact) -> 
         verify(artifact)
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 cut"], ids=repr)
-def test_unreadable_samples_name_the_command(artifact: Artifact, content: bytes) -> None:
-    (artifact.folder / PARITY).write_bytes(content)
-    vouched = vouch_for(artifact)
+def test_unreadable_samples_name_the_command(artifact: Artifact) -> None:
+    artifact.parity.write_bytes(b"nonsense")
 
     with pytest.raises(ArtifactDamaged, match=r"parity.npz cannot be read.*vla-embeddings export"):
-        verify(vouched)
+        verify(vouch_for(artifact))

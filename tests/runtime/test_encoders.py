@@ -30,7 +30,7 @@ def test_a_batch_equals_its_texts_one_by_one(name: str, request: pytest.FixtureR
     encoder: TextEncoder = request.getfixturevalue(name)
     single = cache(lambda text: encoder.encode([text])[0])
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(MIXES)
     def batch_equals_single(texts: list[str]) -> None:
         expected = np.stack([single(text) for text in texts])

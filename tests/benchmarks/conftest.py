@@ -1,0 +1,39 @@
+"""A benchmark run so small that it shows only whether the suites work."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# The benchmarks are no part of the package: they are imported from the repository's root, which
+# pytest, started as a program of its own, does not put on the path.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.bench import Bench  # noqa: E402  # needs the path above
+from benchmarks.inputs import load_inputs  # noqa: E402  # likewise
+from benchmarks.size import Size  # noqa: E402  # likewise
+from vla_embeddings.config import EmbeddingConfig  # noqa: E402  # likewise
+
+TINY = Size(
+    latency_turns=2,
+    instruction_calls=2,
+    image_calls=1,
+    throughput_turns=2,
+    instructions=8,
+    images=2,
+    starts=1,
+    neighbour_texts=24,
+    pairs=8,
+)
+
+
+@pytest.fixture(scope="session")
+def bench(models_dir: Path) -> Bench:
+    """Tiny, on generated inputs, without peers."""
+    return Bench(
+        TINY,
+        load_inputs(TINY, data=Path("missing")),
+        EmbeddingConfig(models_dir=models_dir),
+        peers=None,
+        track=lambda what, length: lambda steps: None,
+    )

@@ -1,0 +1,55 @@
+"""What an inference gets: each vector, or the reason why it is not there."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_embeddings.errors import EmbeddingsDisabled, InvalidInput, Overloaded
+
+
+class Reason(StrEnum):
+    """Why there is no vector."""
+
+    LATE = "late"
+    """Not ready within the budget; stored all the same once it is."""
+    OVERLOADED = "overloaded"
+    """Too many embeddings are under way or waiting; none was begun."""
+    DISABLED = "disabled"
+    """EMBEDDING_ENABLE_EMBEDDINGS is false."""
+    INVALID_INPUT = "invalid input"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """One vector, float32 of unit length; or None, with the reason and a sentence for people."""
+
+    vector: NDArray[np.float32] | None
+    reason: Reason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """Both embeddings of one inference."""
+
+    instruction: Outcome
+    """Its vector has shape (384,)."""
+    image: Outcome
+    """Its vector has shape (512,)."""
+
+
+def failure(error: Exception) -> Outcome:
+    """The outcome of a computation that raised `error`."""
+    match error:
+        case InvalidInput():
+            reason = Reason.INVALID_INPUT
+        case Overloaded():
+            reason = Reason.OVERLOADED
+        case EmbeddingsDisabled():
+            reason = Reason.DISABLED
+        case _:
+            reason = Reason.FAILED
+    return Outcome(None, reason, f"{type(error).__name__}: {error}")
