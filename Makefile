@@ -32,6 +32,11 @@ wheel: $(READY) ## build sdist and wheel, and look at what is in them
 	rm -rf dist build
 	$(BIN)/python -m build --quiet .
 	$(BIN)/check-wheel-contents --toplevel vla_embeddings dist/*.whl
+	rm -rf .artifacts/wheel
+	$(BIN)/pip install --quiet --no-deps --target .artifacts/wheel dist/*.whl
+	@cd .artifacts/wheel && PYTHONPATH=. ../../$(BIN)/python -c \
+	  "import vla_embeddings as v, vla_embeddings.cli.app, vla_embeddings.search, vla_embeddings.export.exporter; \
+	  assert v.__file__.startswith('$(CURDIR)/.artifacts/wheel'), v.__file__; print('The wheel imports.')"
 
 clean: ## remove everything the commands made
 	rm -rf .venv .artifacts build dist *.egg-info

@@ -29,6 +29,11 @@ RESULTS = REPOSITORY / "benchmarks" / "results"
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
 
 
+app = typer.Typer(
+    add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
+)
+
+
 class Suite(StrEnum):
     """Names of the suites."""
 
@@ -46,9 +51,11 @@ SUITES: Mapping[Suite, Callable[[Bench], Findings]] = {
 }
 
 
+@app.command()
 def main(
     suites: Annotated[
-        list[Suite] | None, typer.Argument(help="Which to run.", show_default="all")
+        list[Suite] | None,
+        typer.Argument(metavar="SUITE", help="Which to run.", show_default="all"),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few turns: two minutes in all instead of ten.")
@@ -59,13 +66,12 @@ def main(
 ) -> None:
     """Measure the library beside its peers, the machine's limits and its targets.
 
-    \b
-    latency     one call at a time: the platform document's table
-    throughput  many inputs at once, and the share of the sgemm peak
-    startup     a new process: seconds to its first vector, memory, imports
-    quality     what each precision keeps of fp32: cosines, neighbours, STS benchmark
+    * **latency**: one call at a time, the platform document's table
+    * **throughput**: many inputs at once, and the share of the sgemm peak
+    * **startup**: a new process, its seconds to the first vector, memory and imports
+    * **quality**: what each precision keeps of fp32 (cosines, neighbours, STS benchmark)
 
-    Contenders take turns on the same inputs (A B A B ...), with the same weights and as many
+    Contenders take turns on the same inputs (A B B A ...), with the same weights and as many
     threads as there are CPUs, never two at once. The first run installs the peers (fastembed,
     sentence-transformers, transformers, OpenVINO) into .artifacts/bench-peers; one that cannot
     run is named with the reason.
@@ -80,6 +86,7 @@ def main(
         bench = _prepare(QUICK if quick else FULL, progress)
         results = [_run(suite, bench, size) for suite in suites or list(Suite)]
     for result in results:
+        stdout.rule(result.suite)
         for grid in grids(result.findings):
             stdout.print(grid.for_terminal())
     stdout.print(describe(results[0].machine), highlight=False)
@@ -132,4 +139,4 @@ def _run(suite: Suite, bench: Bench, size: str) -> Result:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -13,7 +13,7 @@ from vla_embeddings.runtime import available_cpus, onnxruntime
 
 # Large enough for the peak, small enough for its matrices to stay in a server's cache.
 SIDE = 1536
-REPEATS = 8
+REPEATS = 4
 
 Product = Callable[[], object]
 

@@ -15,42 +15,44 @@ COLOURS = {"pass": "[green]pass[/]", "FAIL": "[bold red]FAIL[/]"}
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table's cells as text."""
+    """A table's cells as text: a column of words, then figures, in sections under headings."""
 
     title: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int = 1
-    """Columns of words; the others, behind them, are of figures."""
+    sections: Mapping[str, Sequence[Sequence[str]]]
 
     def for_terminal(self) -> Table:
         """With the verdicts in colour."""
         table = Table(title=self.title, title_justify="left", title_style="bold")
         for number, name in enumerate(self.columns):
-            table.add_column(name, justify="left" if number < self.words else "right")
-        for cells in self.rows:
-            table.add_row(*[COLOURS.get(cell, cell) for cell in cells])
+            table.add_column(name, justify="right" if number else "left")
+        for heading, rows in self.sections.items():
+            table.add_section()
+            table.add_row(f"[bold]{heading}[/]")
+            for cells in rows:
+                table.add_row(*[COLOURS.get(cell, cell) for cell in cells])
         return table
 
     def for_markdown(self) -> str:
         """A heading and a table."""
-        rule = ["---"] * self.words + ["---:"] * (len(self.columns) - self.words)
-        lines = [self.columns, rule, *self.rows]
+        width = len(self.columns)
+        lines: list[Sequence[str]] = [self.columns, ["---"] + ["---:"] * (width - 1)]
+        for heading, rows in self.sections.items():
+            lines += [[f"**{heading}**"] + [""] * (width - 1), *rows]
         body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
         return f"### {self.title}\n\n{body}\n"
 
 
 def grids(findings: Findings) -> Iterator[Grid]:
-    """A table for each work, then the verdicts, then who was missing."""
-    for work in dict.fromkeys(row.work for row in findings.rows):
-        yield _figures(work, [row for row in findings.rows if row.work == work])
+    """The figures, then the verdicts, then who was missing."""
+    yield _figures(findings.rows)
     if findings.verdicts:
-        columns = ("work", "ours / against", "figure", "range", "to reach", "verdict")
-        rows = [_verdict_cells(verdict) for verdict in findings.verdicts]
-        yield Grid("Verdicts", columns, rows, words=2)
+        columns = ("ours / against", "figure", "range", "to reach", "verdict")
+        cells = [(verdict.work, _verdict_cells(verdict)) for verdict in findings.verdicts]
+        yield Grid("Verdicts", columns, _sections(cells))
     if findings.absences:
-        rows = [[absence.peer, absence.reason] for absence in findings.absences]
-        yield Grid("Peers that could not run", ("peer", "reason"), rows, words=2)
+        reasons = [(absence.peer, [absence.reason]) for absence in findings.absences]
+        yield Grid("Peers that could not run", ("reason",), _sections(reasons))
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -84,7 +86,8 @@ def describe(machine: Machine) -> str:
     )
 
 
-def _figures(work: str, rows: Sequence[Row]) -> Grid:
+def _figures(rows: Sequence[Row]) -> Grid:
+    """Only the columns that some row fills."""
     columns = {
         "contender": [row.subject for row in rows],
         "median": [f"{_number(row.figure.median, row.unit)} {row.unit}".strip() for row in rows],
@@ -94,13 +97,22 @@ def _figures(work: str, rows: Sequence[Row]) -> Grid:
         "cosine": ["" if row.quality is None else f"{row.quality:.5f}" for row in rows],
     }
     filled = {name: cells for name, cells in columns.items() if any(cells)}
-    return Grid(work, list(filled), [list(cells) for cells in zip(*filled.values(), strict=True)])
+    works = [row.work for row in rows]
+    lines = [list(cells) for cells in zip(*filled.values(), strict=True)]
+    return Grid("Figures", list(filled), _sections(list(zip(works, lines, strict=True))))
+
+
+def _sections(rows: Sequence[tuple[str, list[str]]]) -> dict[str, list[list[str]]]:
+    """Rows under the headings they come with."""
+    sections: dict[str, list[list[str]]] = {heading: [] for heading, _ in rows}
+    for heading, cells in rows:
+        sections[heading].append(cells)
+    return sections
 
 
 def _verdict_cells(verdict: Verdict) -> list[str]:
     sign = "≤" if verdict.at_most else "≥"
     return [
-        verdict.work,
         " / ".join(filter(None, (verdict.subject, verdict.against))),
         f"{_number(verdict.figure.median, verdict.unit)} {verdict.unit}".strip(),
         _range(verdict.figure, verdict.unit),

@@ -31,11 +31,11 @@ FULL = Size(
 )
 QUICK = Size(
     latency_turns=8,
-    instruction_calls=15,
-    image_calls=3,
+    instruction_calls=10,
+    image_calls=2,
     throughput_turns=8,
-    instructions=200,
-    images=6,
+    instructions=120,
+    images=4,
     starts=3,
     neighbour_texts=1000,
     pairs=300,

@@ -1,6 +1,7 @@
 """The thread that runs one model, so that an event loop never does."""
 
 import asyncio
+import atexit
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -96,6 +97,7 @@ class Worker(Generic[Item]):
             )
         if thread is not None:
             thread.join()
+            atexit.unregister(self.close)
 
     def _submit(self, items: Sequence[Item]) -> asyncio.Future[Vectors]:
         loop = asyncio.get_running_loop()
@@ -113,6 +115,8 @@ class Worker(Generic[Item]):
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
+                # ONNX Runtime aborts the process when it ends in the middle of a run.
+                atexit.register(self.close)
             self._changed.notify()
         return job.future
 

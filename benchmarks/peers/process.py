@@ -47,7 +47,7 @@ class Peer:
 def start_peer(
     python: Path, kind: str, name: str, folder: Path, inputs: Path, scratch: Path
 ) -> Iterator[Peer]:
-    """Start a peer's worker and wait until its model is loaded.
+    """Start a peer's worker and wait until it has embedded its first input.
 
     Raises:
         PeerFailed: it did not come up.

@@ -1,6 +1,7 @@
 """A peer at work: `python -m benchmarks.peers.worker KIND NAME FOLDER INPUTS THREADS`.
 
-Speaks JSON, one object a line. First it says `{"version": ...}`; then it answers
+Speaks JSON, one object a line. It embeds its first input and says `{"version": ...}`; then it
+answers
 
     {"parts": [[start, stop], ...]}       with  {"seconds": [...]}, one for each part
     {"save": [start, stop], "to": FILE}   with  {"saved": FILE}, the part's vectors as .npy
@@ -35,6 +36,7 @@ def main() -> None:
     try:
         embed = ADAPTERS[kind, name](Path(folder), int(threads))
         inputs = pickle.loads(Path(inputs_file).read_bytes())  # written by our own parent
+        embed(inputs[:1])
         answer({"version": version(name)})
         for line in sys.stdin:
             answer(_respond(json.loads(line), embed, inputs))

@@ -9,10 +9,10 @@ import pytest
 # pytest, started as a program of its own, does not put on the path.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.bench import Bench  # noqa: E402  # needs the path above
-from benchmarks.inputs import load_inputs  # noqa: E402  # likewise
-from benchmarks.size import Size  # noqa: E402  # likewise
-from vla_embeddings.config import EmbeddingConfig  # noqa: E402  # likewise
+from benchmarks.bench import Bench
+from benchmarks.inputs import load_inputs
+from benchmarks.size import Size
+from vla_embeddings.config import EmbeddingConfig
 
 TINY = Size(
     latency_turns=2,

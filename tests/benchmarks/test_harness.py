@@ -93,7 +93,7 @@ def test_a_function_that_really_does_three_times_the_work_is_flagged() -> None:
     assert ratio.differs_from_one
 
 
-def test_contenders_take_turns_on_the_same_parts() -> None:
+def test_contenders_take_turns_on_the_same_parts_in_alternating_order() -> None:
     seen: list[tuple[str, slice]] = []
 
     @dataclass(frozen=True)
@@ -107,12 +107,8 @@ def test_contenders_take_turns_on_the_same_parts() -> None:
     turns = [[slice(4, 6)], [slice(6, 8)]]
     timings = interleave([Noting("a"), Noting("b")], turns, warm_up=WARM_UP)
     timed = [each for each in seen if each[1] != WARM_UP]
-    assert timed == [
-        ("a", slice(4, 6)),
-        ("b", slice(4, 6)),
-        ("a", slice(6, 8)),
-        ("b", slice(6, 8)),
-    ]
+    first, second = turns[0][0], turns[1][0]
+    assert timed == [("a", first), ("b", first), ("b", second), ("a", second)]
     assert timings[0].turns == ((0.5,), (0.5,))  # seconds per input
 
 

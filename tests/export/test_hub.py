@@ -95,6 +95,25 @@ def test_a_hub_that_never_answers_is_given_up(
         find_source(CLIP_IMAGE)
 
 
+@pytest.mark.timeout(10)
+def test_a_name_that_is_never_resolved_is_given_up(
+    hub: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = threading.Event()
+
+    def resolve(*_: object) -> None:
+        given_up.wait()
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(checkpoints, "HUB_REACHABLE_SECONDS", 0.1)
+
+    with pytest.raises(ModelNotFound, match=rf"cannot be reached \(no answer\).*{OTHER_WAYS}"):
+        find_source(CLIP_IMAGE)
+
+    given_up.set()
+
+
 @pytest.mark.timeout(30)
 def test_a_hub_without_the_model_is_told(empty_hub: int, tmp_path: Path) -> None:
     # The client reads these at import.

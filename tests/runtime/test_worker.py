@@ -1,9 +1,12 @@
 """Requests share one thread and its batches, and nothing that goes wrong with others."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,6 +151,8 @@ async def test_a_cancelled_waiting_request_is_not_encoded(
 async def test_a_caller_cancelled_at_work_harms_nobody(
     worker: Worker[int], doubler: Doubler
 ) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     first = await _keep_busy(worker, doubler)
     [other] = await _ask(worker, 1)
 
@@ -157,6 +162,7 @@ async def test_a_caller_cancelled_at_work_harms_nobody(
 
     assert (await other).tolist() == [[2.0]]
     assert (await worker.encode([7])).tolist() == [[14.0]]
+    assert faults == []
 
 
 async def test_a_failed_load_is_told_and_tried_again(doubler: Doubler) -> None:
@@ -199,6 +205,7 @@ async def test_closing_finishes_what_is_at_work_and_fails_what_waits(
     closing = asyncio.create_task(asyncio.to_thread(worker.close))
     with pytest.raises(ServiceClosed):
         await waiting
+    assert not (await asyncio.wait([closing], timeout=0.05))[0]
     doubler.may_run.set()
     await closing
 
@@ -241,3 +248,24 @@ def test_event_loops_in_several_threads_share_a_worker(doubler: Doubler) -> None
     for numbers, vectors in zip(ranges, results, strict=True):
         assert [vector.tolist() for vector in vectors] == [[[2.0 * n]] for n in numbers]
     worker.close()
+
+
+def test_a_process_that_ends_in_the_middle_of_a_run_ends_well(models_dir: Path) -> None:
+    """Nobody has to call cleanup() for an exit without a crash."""
+    program = """
+import asyncio, sys
+from vla_embeddings import EmbeddingConfig, EmbeddingService
+
+async def main():
+    service = EmbeddingService(config=EmbeddingConfig(models_dir=sys.argv[1]))
+    await service.get_instruction_embedding("warm up")
+    texts = [f"move block {number}" for number in range(5000)]
+    task = asyncio.create_task(service.batch_generate_embeddings(texts=texts))
+    await asyncio.sleep(0.1)
+
+asyncio.run(main())
+"""
+
+    result = subprocess.run([sys.executable, "-c", program, models_dir], timeout=60)
+
+    assert result.returncode == 0

@@ -5,16 +5,18 @@ from vla_embeddings.inference.consent_table import ConsentTable
 from vla_embeddings.inference.embeddings import InferenceEmbeddings
 from vla_embeddings.inference.forget import Forgotten
 from vla_embeddings.inference.outcome import Embedded, Outcome, Reason
-from vla_embeddings.inference.record import Inference, Lost, Record
+from vla_embeddings.inference.record import Attempt, Fate, Inference, OnLost, Record
 
 __all__ = [
+    "Attempt",
     "ConsentCheck",
     "ConsentTable",
     "Embedded",
+    "Fate",
     "Forgotten",
     "Inference",
     "InferenceEmbeddings",
-    "Lost",
+    "OnLost",
     "Outcome",
     "Reason",
     "Record",

@@ -49,14 +49,15 @@ class Consent:
         """The verdict on one customer; never raises."""
         if self._check is None:
             return "no check"
-        if not customer_id:
+        if not isinstance(customer_id, str) or not customer_id:
             return "no customer"
         asked = self._asked.get(customer_id)
         if asked is None or time.monotonic() >= asked.expires:
             asked = self._question(self._check, customer_id)
         # Unlike await, wait leaves the question to the others where this caller is cancelled.
         await asyncio.wait((asked.answer,), timeout=CHECK_SECONDS)
-        verdict = asked.answer.result() if asked.answer.done() else "timed out"
+        answered = asked.answer.done() and not asked.answer.cancelled()
+        verdict = asked.answer.result() if answered else "timed out"
         if verdict in UNKNOWN and self._asked.get(customer_id) is asked:
             asked.answer.cancel()
             self.forget(customer_id)

@@ -24,7 +24,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """One vector, float32 of unit length; or None, with the reason and a sentence for people."""
+    """One vector, float32, unit length, read-only; or None, with the reason and an explanation."""
 
     vector: NDArray[np.float32] | None
     reason: Reason | None = None

@@ -1,17 +1,14 @@
-"""A vector on its way into the database."""
+"""A vector on its way into the database, and what becomes of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Kind: TypeAlias = Literal["instruction", "image"]
-
-LossReason: TypeAlias = Literal[
-    "queue full", "no row", "row of another customer", "refused by the database", "shutdown"
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +17,17 @@ class Inference:
 
     analytics_id: int
     """`instruction_analytics.id` and `context_metadata.analytics_id`."""
-    customer_id: str
+    customer_id: str | None
     robot_type: str | None
+
+    def fault(self) -> str | None:
+        """What the tables could not hold, as a sentence; None where all is well."""
+        if not isinstance(self.analytics_id, int) or abs(self.analytics_id) >= 2**63:
+            return f"analytics_id must be a 64-bit int; got {self.analytics_id!r}"
+        for name, text in (("customer_id", self.customer_id), ("robot_type", self.robot_type)):
+            if text is not None and (not isinstance(text, str) or "\0" in text):
+                return f"{name} must be a string without NUL; got {text!r}"
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,14 +42,32 @@ class Record:
     """When it was accepted: seconds of `time.monotonic`."""
 
 
+class Fate(StrEnum):
+    """What one attempt to write a record came to."""
+
+    STORED = "stored"
+    WAITING = "waiting"
+    """The database, or the consent check, could not be asked."""
+    WITHDRAWN = "withdrawn"
+    """The customer no longer agrees."""
+    NO_ROW = "no row"
+    FOREIGN = "row of another customer"
+    REFUSED = "refused by the database"
+    INVALID = "invalid input"
+    QUEUE_FULL = "queue full"
+    SHUTDOWN = "shutdown"
+    """It still waited when the time to flush was over."""
+
+
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A vector that was to be stored and was not."""
+class Attempt:
+    """A record, its fate, and a sentence for people where there is more to say."""
 
     record: Record
-    reason: LossReason
-    detail: str
+    fate: Fate
+    detail: str = ""
 
 
-OnLost: TypeAlias = Callable[[Lost], None]
-"""Told of each vector lost, from the event loop: it must return soon."""
+OnLost: TypeAlias = Callable[[Attempt], None]
+"""Told of each accepted vector that will not be stored; called in the event loop, so it must
+return soon."""

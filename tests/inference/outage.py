@@ -1,0 +1,56 @@
+"""An outage of PostgreSQL as its clients see one: connections break off, new ones are refused."""
+
+import asyncio
+import contextlib
+from urllib.parse import parse_qs, urlsplit
+
+
+class Proxy:
+    """Passes connections on to the server at `dsn` while it is open."""
+
+    def __init__(self, dsn: str) -> None:
+        parts = urlsplit(dsn)
+        query = parse_qs(parts.query)
+        self._host = query.get("host", [parts.hostname or "localhost"])[0]
+        self._port = int(query.get("port", [parts.port or 5432])[0])
+        self._name = f"{parts.username or 'postgres'}"
+        self._path = parts.path
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._own_port = 0
+
+    @property
+    def dsn(self) -> str:
+        return f"postgresql://{self._name}@127.0.0.1:{self._own_port}{self._path}"
+
+    async def open(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._own_port)
+            self._own_port = self._server.sockets[0].getsockname()[1]
+
+    async def shut(self) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await self._server.wait_closed()
+        self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._host.startswith("/"):
+            socket = f"{self._host}/.s.PGSQL.{self._port}"
+            server_reader, server_writer = await asyncio.open_unix_connection(socket)
+        else:
+            server_reader, server_writer = await asyncio.open_connection(self._host, self._port)
+        self._writers |= {writer, server_writer}
+        await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))
+        self._writers -= {writer, server_writer}
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

@@ -1,0 +1,280 @@
+"""An inference gets its embeddings, or the reason why not, and never waits or fails for them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from prometheus_client import REGISTRY
+
+from tests.inference.outage import Proxy
+from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
+from vla_embeddings.errors import InvalidInput
+from vla_embeddings.inference import Embedded, InferenceEmbeddings, Reason, embeddings
+from vla_embeddings.samples import make_scenes
+from vla_embeddings.search import Database
+
+SCENE = make_scenes(1)[0].image
+INSTRUCTION = "pick up the red block"
+
+
+async def agreed(customer_id: str) -> bool:
+    return True
+
+
+async def policy(seconds: float = 0.0) -> str:
+    await asyncio.sleep(seconds)
+    return "action"
+
+
+PATIENT_MS = 20_000.0
+"""A budget in which any machine makes the vectors."""
+
+
+class SlowService(EmbeddingService):
+    """Takes its time, as an encoder on a busy machine does."""
+
+    seconds = 0.3
+
+    async def get_image_embedding(self, image: Any, use_cache: bool = True) -> NDArray[np.float32]:
+        await asyncio.sleep(self.seconds)
+        return await super().get_image_embedding(image, use_cache)
+
+
+class BrokenService(EmbeddingService):
+    """Fails in a way that nobody foresaw."""
+
+    async def get_image_embedding(self, image: Any, use_cache: bool = True) -> NDArray[np.float32]:
+        raise ZeroDivisionError("a fault of the encoder")
+
+
+async def infer(
+    inference: InferenceEmbeddings,
+    action: Awaitable[str] | None = None,
+    *,
+    instruction: Any = INSTRUCTION,
+    image: Any = SCENE,
+    analytics_id: int | None = None,
+) -> tuple[str, Embedded]:
+    return await inference.beside(
+        action or policy(),
+        instruction=instruction,
+        image=image,
+        customer_id="customer_123",
+        analytics_id=analytics_id,
+    )
+
+
+async def test_an_inference_gets_the_vectors_of_the_service(
+    service: EmbeddingService, db: Database
+) -> None:
+    async with InferenceEmbeddings(service, db, budget_ms=PATIENT_MS) as inference:
+        action, embedded = await infer(inference)
+
+    assert action == "action"
+    assert embedded.instruction.reason is embedded.image.reason is None
+    np.testing.assert_allclose(
+        np.asarray(embedded.instruction.vector),
+        await service.get_instruction_embedding(INSTRUCTION),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(
+        np.asarray(embedded.image.vector), await service.get_image_embedding(SCENE), atol=1e-6
+    )
+
+
+async def test_embeddings_are_made_while_the_policy_computes(
+    service: EmbeddingService, db: Database
+) -> None:
+    """The action waits for the embeddings to be under way, which a sequence would never reach."""
+    computed = asyncio.Event()
+
+    class Watched(SlowService):
+        async def get_image_embedding(
+            self, image: Any, use_cache: bool = True
+        ) -> NDArray[np.float32]:
+            computed.set()
+            return await service.get_image_embedding(image, use_cache)
+
+    async def act() -> str:
+        await computed.wait()
+        return "action"
+
+    watched = Watched(config=EmbeddingConfig())
+    async with watched, InferenceEmbeddings(watched, db) as inference:
+        assert (await infer(inference, act()))[0] == "action"
+
+
+async def test_a_late_vector_delays_no_action_and_is_stored_when_it_comes(
+    models_dir: Path, db: Database
+) -> None:
+    await db.pool.execute("INSERT INTO instruction_analytics (id) VALUES (456)")
+    slow = SlowService(config=EmbeddingConfig(models_dir=models_dir), allow_untrained=True)
+    await slow.get_instruction_embedding(INSTRUCTION)
+    before = _outcomes("image", "late")
+
+    async with slow, InferenceEmbeddings(slow, db, consent=agreed, budget_ms=5) as inference:
+        ready = time.perf_counter()
+        _, embedded = await infer(inference, policy(), analytics_id=456)
+        added = time.perf_counter() - ready
+
+    assert added < 0.2  # the budget is 5 ms; the vector takes above 300
+    assert embedded.image.vector is None
+    assert embedded.image.reason is Reason.LATE
+    assert _outcomes("image", "late") == before + 1
+    assert await db.pool.fetchval(
+        "SELECT image_embedding IS NOT NULL FROM context_metadata WHERE analytics_id = 456"
+    )
+
+
+async def test_a_policys_error_is_raised_and_nothing_is_stored(
+    service: EmbeddingService, db: Database
+) -> None:
+    async def fail() -> str:
+        await asyncio.sleep(0.2)
+        raise RuntimeError("the policy's own")
+
+    async with InferenceEmbeddings(service, db, consent=agreed) as inference:
+        with pytest.raises(RuntimeError, match="the policy's own"):
+            await infer(inference, fail(), analytics_id=456)
+
+    assert await db.pool.fetchval("SELECT count(*) FROM context_metadata") == 0
+
+
+async def test_a_cancelled_inference_ends_at_once_and_stores_nothing(
+    service: EmbeddingService, db: Database
+) -> None:
+    async with InferenceEmbeddings(service, db, consent=agreed) as inference:
+        task = asyncio.create_task(infer(inference, policy(60.0), analytics_id=456))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert await db.pool.fetchval("SELECT count(*) FROM context_metadata") == 0
+
+
+@pytest.mark.parametrize("instruction", ["", None, 7])
+@pytest.mark.parametrize("image", [b"no image", None])
+async def test_unusable_input_is_a_reason_and_no_error(
+    service: EmbeddingService, db: Database, instruction: Any, image: Any
+) -> None:
+    async with InferenceEmbeddings(service, db, budget_ms=PATIENT_MS) as inference:
+        action, embedded = await infer(inference, instruction=instruction, image=image)
+
+    assert action == "action"
+    assert embedded.instruction.reason is embedded.image.reason is Reason.INVALID_INPUT
+    assert "expected" in embedded.instruction.detail
+
+
+async def test_an_unforeseen_fault_of_the_encoder_is_a_reason(
+    models_dir: Path, db: Database
+) -> None:
+    broken = BrokenService(config=EmbeddingConfig(models_dir=models_dir))
+
+    async with broken, InferenceEmbeddings(broken, db, budget_ms=PATIENT_MS) as inference:
+        _, embedded = await infer(inference)
+
+    assert embedded.instruction.vector is not None
+    assert embedded.image.reason is Reason.FAILED
+    assert embedded.image.detail == "ZeroDivisionError: a fault of the encoder"
+
+
+async def test_embeddings_switched_off_are_a_reason(models_dir: Path, db: Database) -> None:
+    config = EmbeddingConfig(models_dir=models_dir, enable_embeddings=False)
+
+    async with (
+        EmbeddingService(config=config) as off,
+        InferenceEmbeddings(off, db, budget_ms=PATIENT_MS) as inference,
+    ):
+        _, embedded = await infer(inference)
+
+    assert embedded.instruction.reason is embedded.image.reason is Reason.DISABLED
+
+
+async def test_models_that_are_missing_are_a_reason(tmp_path: Path, db: Database) -> None:
+    missing = EmbeddingService(config=EmbeddingConfig(models_dir=tmp_path))
+
+    async with missing, InferenceEmbeddings(missing, db, budget_ms=PATIENT_MS) as inference:
+        _, embedded = await infer(inference)
+
+    assert embedded.image.reason is Reason.FAILED
+    assert "vla-embeddings export" in embedded.image.detail
+
+
+async def test_past_the_limit_nothing_more_is_begun(
+    monkeypatch: pytest.MonkeyPatch, models_dir: Path, db: Database
+) -> None:
+    monkeypatch.setattr(embeddings, "MAX_MAKING", 4)
+    slow = SlowService(config=EmbeddingConfig(models_dir=models_dir))
+
+    async with slow, InferenceEmbeddings(slow, db) as inference:
+        found = await asyncio.gather(*[infer(inference, policy(0.01)) for _ in range(5)])
+
+    reasons = [embedded.image.reason for _, embedded in found]
+    assert reasons.count(Reason.LATE) == 2
+    assert reasons.count(Reason.OVERLOADED) == 3
+
+
+async def test_a_redis_that_is_down_costs_no_vector(models_dir: Path, db: Database) -> None:
+    unlucky = EmbeddingService(
+        cache=EmbeddingCache(redis_url="redis://127.0.0.1:1"),
+        config=EmbeddingConfig(models_dir=models_dir),
+        allow_untrained=True,
+    )
+
+    async with unlucky, InferenceEmbeddings(unlucky, db, budget_ms=PATIENT_MS) as inference:
+        _, embedded = await infer(inference)
+
+    assert embedded.instruction.vector is not None
+    assert embedded.image.vector is not None
+
+
+async def test_a_database_that_is_down_costs_no_vector(
+    service: EmbeddingService, proxy: Proxy, fragile: Database
+) -> None:
+    lost: list[object] = []
+    async with InferenceEmbeddings(
+        service,
+        fragile,
+        consent=agreed,
+        budget_ms=PATIENT_MS,
+        flush_seconds=0.2,
+        on_lost=lost.append,
+    ) as inference:
+        await proxy.shut()
+        _, embedded = await infer(inference, analytics_id=456)
+
+    assert embedded.instruction.vector is not None
+    assert embedded.image.vector is not None
+    assert len(lost) == 2
+
+
+async def test_vectors_are_read_only_since_they_are_yet_to_be_stored(
+    service: EmbeddingService, db: Database
+) -> None:
+    async with InferenceEmbeddings(service, db, budget_ms=PATIENT_MS) as inference:
+        _, embedded = await infer(inference)
+
+    assert embedded.instruction.vector is not None
+    with pytest.raises(ValueError, match="read-only"):
+        embedded.instruction.vector[0] = 1
+
+
+async def test_a_single_connection_is_refused(service: EmbeddingService, dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+
+    with pytest.raises(InvalidInput, match="must open connections of its own"):
+        InferenceEmbeddings(service, connection)
+
+    await connection.close()
+
+
+def _outcomes(kind: str, outcome: str) -> float:
+    labels = {"kind": kind, "outcome": outcome}
+    return REGISTRY.get_sample_value("embedding_inference_outcomes_total", labels) or 0.0

@@ -1,0 +1,84 @@
+"""Rows without a vector, leased block by block to whoever asks.
+
+A lease is a row lock (FOR NO KEY UPDATE SKIP LOCKED): workers in any number of processes pass
+over each other's rows, the row cannot change between reading and writing, and the server itself
+frees it when the worker's connection ends, however that comes about. Inserts that refer to the
+row by a foreign key are not held up.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from vla_embeddings.backfill.target import Target
+from vla_embeddings.backfill.transaction import SCAN_SECONDS, working
+from vla_embeddings.search.binding import Parameters
+from vla_embeddings.search.handles import Connection
+
+# The second takes what other workers held during the first and did not finish, and what came in
+# behind it. Not until nothing is found: on a busy table that would never be.
+PASSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row to embed: its key, and its source as text, bytes, or None where it is NULL."""
+
+    key: object
+    source: str | bytes | None
+
+
+class Leases:
+    """Goes through `target` along its key, `block_rows` at a time, twice."""
+
+    def __init__(self, target: Target, *, block_rows: int) -> None:
+        self._target = target
+        self._block_rows = block_rows
+        self._turn = asyncio.Lock()
+        self._passes_left = PASSES
+        self._last_key: object = None
+        self._given_up: set[object] = set()
+
+    @asynccontextmanager
+    async def block(self, connection: Connection) -> AsyncIterator[list[Row]]:
+        """The next rows, this connection's own until the block ends; none when all were given.
+
+        What is written within is committed with the end of the block, and undone by an error.
+        """
+        async with AsyncExitStack() as stack:
+            async with self._turn:
+                await stack.enter_async_context(working(connection))
+                rows = await self._next(connection)
+            yield rows
+
+    def give_up(self, keys: Iterable[object]) -> None:
+        """Do not give these again: they cannot be embedded."""
+        self._given_up.update(keys)
+
+    async def _next(self, connection: Connection) -> list[Row]:
+        while self._passes_left:
+            found = await self._fetch(connection)
+            if not found:
+                self._passes_left -= 1
+                self._last_key = None
+                continue
+            self._last_key = found[-1].key
+            if rows := [row for row in found if row.key not in self._given_up]:
+                return rows
+        return []
+
+    async def _fetch(self, connection: Connection) -> list[Row]:
+        target, parameters = self._target, Parameters()
+        key = f"t.{target.key.sql}"
+        condition = target.pending(parameters)
+        if self._last_key is not None:
+            condition += f" AND {key} > {parameters.bind(self._last_key, target.key)}"
+        source = f"t.{target.source.sql}" + ("" if target.holds_bytes else "::text")
+        records = await connection.fetch(
+            f"SELECT {key}, {source} FROM {target.table.sql} AS t WHERE {condition} "
+            f"ORDER BY {key} LIMIT {self._block_rows} FOR NO KEY UPDATE SKIP LOCKED",
+            *parameters.values,
+            timeout=SCAN_SECONDS,
+        )
+        return [Row(*record) for record in records]

@@ -1,0 +1,83 @@
+"""Which rows are to get vectors: a table, its key, the columns to read and to write."""
+
+from dataclasses import dataclass, replace
+
+from vla_embeddings.errors import InvalidInput
+from vla_embeddings.models import Kind
+from vla_embeddings.search.binding import Parameters
+from vla_embeddings.search.catalog import Column, Table, forget, resolve
+from vla_embeddings.search.filters import Filters, conditions
+from vla_embeddings.search.handles import Connection
+
+_BYTES = "pg_catalog.bytea"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The rows of `table` whose `embedding` is NULL, among those that pass `filters`."""
+
+    table: Table
+    key: Column
+    source: Column
+    embedding: Column
+    filters: Filters | None
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether the source is the content itself, not a text."""
+        return self.source.type == _BYTES
+
+    def pending(self, parameters: Parameters) -> str:
+        """The SQL condition of a row without a vector; values are added to `parameters`."""
+        return " AND ".join(
+            [
+                f"t.{self.embedding.sql} IS NULL",
+                *conditions(self.filters, self.table, parameters),
+            ]
+        )
+
+    async def fresh(self, connection: Connection) -> "Target":
+        """The same, with the embedding column as the catalog has it at this moment."""
+        forget()
+        table = await resolve(connection, self.table.sql)
+        return replace(self, table=table, embedding=table.vector_column(self.embedding.name))
+
+
+async def find_target(
+    connection: Connection,
+    table: str,
+    source_column: str,
+    embedding_column: str,
+    *,
+    kind: Kind,
+    filters: Filters | None,
+) -> Target:
+    """Look everything up and check that it can be worked on.
+
+    Raises:
+        UnknownName: no such table or column.
+        InvalidInput: a view, no primary key of one column, a source that cannot be read as
+            `kind`, an embedding column that holds no vectors, or filters that cannot be used.
+    """
+    found = await resolve(connection, table, (source_column, embedding_column))
+    if found.kind not in ("r", "p"):
+        raise InvalidInput(f"{found.sql} is a view or foreign table; name the table itself.")
+    if len(found.key) != 1:
+        key = f"the key ({', '.join(found.key)})" if found.key else "no primary key"
+        raise InvalidInput(
+            f"{found.sql} has {key}; a backfill goes through a table by a primary key of one "
+            "column."
+        )
+    target = Target(
+        table=found,
+        key=found.scalar_column(found.key[0]),
+        source=found.scalar_column(source_column),
+        embedding=found.vector_column(embedding_column),
+        filters=filters,
+    )
+    if kind == "text" and target.holds_bytes:
+        raise InvalidInput(
+            f"{found.sql}.{target.source.sql} is of type bytea, not text; for images, say so."
+        )
+    conditions(filters, found, Parameters())
+    return target

@@ -1,0 +1,28 @@
+"""The transaction that all of a backfill's work runs in."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vla_embeddings.search.handles import Connection
+
+# Seconds for one statement, whatever the pool allows: passing over the rows that are done, or
+# counting, reads the whole table.
+SCAN_SECONDS = 86_400.0
+
+# For this transaction alone. A lease idles while its rows are embedded, which a server may forbid
+# or allow for ever: after five minutes the worker's machine is gone, and its rows come free.
+# Without sorting, the planner always walks along the key, even where its statistics are old and
+# promise few rows; else each block would read the whole table.
+_SETTINGS = """
+SELECT set_config('statement_timeout', '0', true),
+       set_config('idle_in_transaction_session_timeout', '5min', true),
+       set_config('enable_sort', 'off', true)
+"""
+
+
+@asynccontextmanager
+async def working(connection: Connection) -> AsyncIterator[None]:
+    """A transaction in which long statements and short idling are allowed."""
+    async with connection.transaction():
+        await connection.execute(_SETTINGS)
+        yield

@@ -1,0 +1,155 @@
+"""The queue between inference and the database: bounded, written in batches, never silent."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_embeddings.inference.record import Attempt, Fate, Inference, Kind, OnLost, Record
+from vla_embeddings.inference.writer import Writer
+from vla_embeddings.metrics import STORAGE_FAILED, STORAGE_QUEUE, STORAGE_REFUSED, STORED
+
+logger = logging.getLogger(__name__)
+
+BATCH_ROWS = 500
+LINGER_SECONDS = 0.05
+"""How long the first vector waits for company."""
+MAX_PAUSE_SECONDS = 2.0
+"""Longest pause between attempts while nothing can be written; they double up to it."""
+
+# The caller's transaction may still hold the row back when the first attempt is made.
+ROW_SECONDS = 60.0
+# asyncpg lets a cancelled query end on the server first, which a halted server never does.
+CANCEL_SECONDS = 1.0
+
+
+class Recorder:
+    """Keeps accepted vectors until the database has them.
+
+    Args:
+        queue_rows: most vectors that wait; further ones are lost, and reported.
+        on_lost: told of each accepted vector that is given up.
+    """
+
+    def __init__(self, writer: Writer, *, queue_rows: int, on_lost: OnLost | None) -> None:
+        self._writer = writer
+        self._queue_rows = queue_rows
+        self._on_lost = on_lost
+        self._queue: deque[Record] = deque()
+        self._arrived = asyncio.Event()
+        # Held while a batch is under way: its records stay at the head of the queue.
+        self._writing = asyncio.Lock()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to write, in a task of the running loop."""
+        self._task = asyncio.create_task(self._work(), name="vla-embeddings-recorder")
+
+    def accept(self, inference: Inference, kind: Kind, vector: NDArray[np.float32]) -> None:
+        """Queue a vector whose customer agreed."""
+        record = Record(inference, kind, vector, time.monotonic())
+        if fault := inference.fault():
+            self._lose(Attempt(record, Fate.INVALID, fault))
+        elif self._closing:
+            self._lose(Attempt(record, Fate.SHUTDOWN, "it came after the end"))
+        elif len(self._queue) >= self._queue_rows:
+            detail = f"{len(self._queue):,} vectors are waiting already"
+            self._lose(Attempt(record, Fate.QUEUE_FULL, detail))
+        else:
+            self._put(record)
+            self._arrived.set()
+
+    async def forget(self, customer_id: str) -> int:
+        """Drop what waits for this customer, after the batch under way; returns how many."""
+        async with self._writing:
+            records = self._take(len(self._queue))
+            kept = [record for record in records if record.inference.customer_id != customer_id]
+            for record in kept:
+                self._put(record)
+        return len(records) - len(kept)
+
+    async def close(self, *, seconds: float) -> None:
+        """Write what waits, for at most `seconds`; what is left then is lost, and reported."""
+        assert self._task is not None  # it was started
+        self._closing = True
+        self._arrived.set()
+        await asyncio.wait((self._task,), timeout=seconds)
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait((self._task,), timeout=CANCEL_SECONDS)
+        for record in self._take(len(self._queue)):
+            self._lose(Attempt(record, Fate.SHUTDOWN, f"not written within {seconds:g} s"))
+
+    async def _work(self) -> None:
+        pause = LINGER_SECONDS
+        while self._queue or not self._closing:
+            await self._arrived.wait()
+            await asyncio.sleep(pause)
+            settled = await self._write_batch()
+            pause = LINGER_SECONDS if settled else min(2 * pause, MAX_PAUSE_SECONDS)
+            if not self._queue and not self._closing:
+                self._arrived.clear()
+
+    async def _write_batch(self) -> bool:
+        """Try the head of the queue; whether any of it is settled."""
+        async with self._writing:
+            batch = list(islice(self._queue, BATCH_ROWS))
+            attempts = await self._writer.write(batch)
+            self._take(len(batch))
+            settled = [attempt for attempt in attempts if not self._requeued(attempt)]
+        for attempt in settled:
+            self._settle(attempt)
+        return bool(settled)
+
+    def _requeued(self, attempt: Attempt) -> bool:
+        """Put a record that may be tried again behind the others; whether it was one."""
+        age = time.monotonic() - attempt.record.accepted
+        again = attempt.fate is Fate.WAITING or (attempt.fate is Fate.NO_ROW and age < ROW_SECONDS)
+        if again:
+            self._put(attempt.record)
+        return again
+
+    def _settle(self, attempt: Attempt) -> None:
+        if attempt.fate is Fate.STORED:
+            STORED.labels(attempt.record.kind).inc()
+        elif attempt.fate is Fate.WITHDRAWN:
+            STORAGE_REFUSED.labels(attempt.fate).inc()
+        else:
+            self._lose(attempt)
+
+    def _lose(self, attempt: Attempt) -> None:
+        record = attempt.record
+        STORAGE_FAILED.labels(attempt.fate).inc()
+        logger.error(
+            "The %s vector of analytics_id %s is not stored: %s. %s",
+            record.kind,
+            record.inference.analytics_id,
+            attempt.fate,
+            attempt.detail,
+            extra={
+                "embedding_kind": record.kind,
+                "analytics_id": record.inference.analytics_id,
+                "customer_id": record.inference.customer_id,
+                "reason": str(attempt.fate),
+            },
+        )
+        if self._on_lost is None:
+            return
+        try:
+            self._on_lost(attempt)
+        except Exception:
+            logger.exception("on_lost raised")
+
+    def _put(self, record: Record) -> None:
+        self._queue.append(record)
+        STORAGE_QUEUE.inc()
+
+    def _take(self, count: int) -> list[Record]:
+        """The first records of the queue, which holds them no more."""
+        STORAGE_QUEUE.dec(count)
+        return [self._queue.popleft() for _ in range(count)]
