@@ -6,7 +6,7 @@ READY := .venv/.ready
 # Everything the commands make stays in the clone.
 export EMBEDDING_MODELS_DIR ?= $(CURDIR)/.artifacts/models
 
-.PHONY: demo test check lint types wheel bench clean help
+.PHONY: help demo test check lint types wheel bench bench-quick clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -37,6 +37,12 @@ wheel: $(READY) ## build sdist and wheel, and look at what is in them
 	@cd .artifacts/wheel && PYTHONPATH=. ../../$(BIN)/python -c \
 	  "import vla_embeddings as v, vla_embeddings.cli.app, vla_embeddings.search, vla_embeddings.export.exporter; \
 	  assert v.__file__.startswith('$(CURDIR)/.artifacts/wheel'), v.__file__; print('The wheel imports.')"
+
+bench: $(READY) ## the speed table against other libraries, ten minutes; ARGS=latency for one suite
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(READY) ## the same, small
+	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 clean: ## remove everything the commands made
 	rm -rf .venv .artifacts build dist *.egg-info

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import starmap, zip_longest
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +53,11 @@ class Contest:
 
         Our fp32 is the first.
         """
+        artifacts = bench.artifacts(self.kind)
         with ExitStack() as stack:
             ours: list[Ours] = [
                 stack.enter_context(serve(each, self.inputs, bench.config, batch=self.batch))
-                for each in bench.artifacts(self.kind)
+                for each in artifacts
             ]
             peers, absences = (
                 stack.enter_context(bench.peers.compete(self.kind, self.inputs, bench.fp32))
@@ -68,8 +69,18 @@ class Contest:
             advance = bench.track(self.work, len(contenders) * len(self.turns))
             timings = interleave(contenders, self.turns, warm_up=self.warm_up, advance=advance)
             qualities = _qualities(embedders, len(self.inputs))
-        precisions = [each.artifact.manifest.precision for each in ours]
-        return list(starmap(Standing, zip_longest(timings, precisions, qualities))), absences
+        precisions: list[Precision] = [each.manifest.precision for each in artifacts]
+        standings = list(starmap(Standing, zip_longest(timings, precisions, qualities)))
+        return standings, [*_not_exported(self.kind, precisions), *absences]
+
+
+def _not_exported(kind: Kind, exported: Sequence[Precision]) -> list[Absence]:
+    precisions: tuple[Precision, ...] = get_args(Precision)
+    return [
+        Absence(f"ours {each} ({kind})", "not exported")
+        for each in precisions
+        if each not in exported
+    ]
 
 
 def _qualities(embedders: Sequence[Embedder], inputs: int) -> list[float]:

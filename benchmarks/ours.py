@@ -23,7 +23,6 @@ class Ours:
     """One artefact behind the service's public methods; a part is one call."""
 
     name: str
-    artifact: Artifact
     inputs: Sequence[Any]
     _embed: EmbedMany
     _runner: asyncio.Runner
@@ -51,7 +50,7 @@ def serve(
     embed = _batch(service, kind) if batch else _one_by_one(embed_one(service, kind))
     with asyncio.Runner() as runner:
         try:
-            yield Ours(f"ours {artifact.manifest.precision}", artifact, inputs, embed, runner)
+            yield Ours(f"ours {artifact.manifest.precision}", inputs, embed, runner)
         finally:
             service.cleanup()
 

@@ -9,7 +9,7 @@ from benchmarks.machine import Machine
 from benchmarks.results import Findings, Result, Row, Unit, Verdict
 from benchmarks.spread import Spread
 
-DIGITS: Mapping[Unit, str] = {"ms": ".2f", "/s": ",.0f", "x": ".2f", "s": ".2f", "MB": ",.0f"}
+DIGITS: Mapping[Unit, str] = {"ms": ".2f", "/s": ",.1f", "x": ".2f", "s": ".2f", "MB": ",.0f"}
 COLOURS = {"pass": "[green]pass[/]", "FAIL": "[bold red]FAIL[/]"}
 
 
@@ -51,8 +51,8 @@ def grids(findings: Findings) -> Iterator[Grid]:
         cells = [(verdict.work, _verdict_cells(verdict)) for verdict in findings.verdicts]
         yield Grid("Verdicts", columns, _sections(cells))
     if findings.absences:
-        reasons = [(absence.peer, [absence.reason]) for absence in findings.absences]
-        yield Grid("Peers that could not run", ("reason",), _sections(reasons))
+        reasons = [(absence.contender, [absence.reason]) for absence in findings.absences]
+        yield Grid("Not measured", ("reason",), _sections(reasons))
 
 
 def markdown(results: Sequence[Result]) -> str:

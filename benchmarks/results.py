@@ -54,9 +54,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """A peer that could not run."""
+    """A contender that could not run."""
 
-    peer: str
+    contender: str
     reason: str
 
 

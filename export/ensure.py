@@ -8,7 +8,7 @@ from vla_embeddings.errors import ArtifactDamaged, MissingDependency, ModelNotFo
 from vla_embeddings.export.provenance import is_current
 from vla_embeddings.models import Artifact, ArtifactStore, Model, Precision
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 Status = Literal["exported", "up to date"]
 Progress = Callable[[str], None]

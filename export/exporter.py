@@ -13,13 +13,14 @@ from vla_embeddings.export.checkpoints import Source
 from vla_embeddings.export.ensure import Progress
 from vla_embeddings.export.graphs import OPSET, export_graph, fuse_graph
 from vla_embeddings.export.parity import Inputs, encode, measure, require, save_samples
-from vla_embeddings.export.precisions import write_precision
+from vla_embeddings.export.precisions import count_operators, write_precision
 from vla_embeddings.export.provenance import exporter_digest, tool_versions
+from vla_embeddings.export.quantization import INT8_OPERATORS
 from vla_embeddings.export.references import Reference, load_reference
 from vla_embeddings.export.samples import graph_inputs, parity_samples
 from vla_embeddings.models import Artifact, ArtifactStore, Manifest, Model, Precision
 from vla_embeddings.models.manifest import UNPROVEN
-from vla_embeddings.models.store import GRAPH, MANIFEST, PARITY, TOKENIZER, record_files
+from vla_embeddings.models.store import MANIFEST, PARITY, TOKENIZER, record_files
 
 
 def export_model(
@@ -73,13 +74,15 @@ def _publish(
     expected: NDArray[np.float32],
 ) -> Artifact:
     with store.staging(model, draft.precision) as folder:
-        write_precision(fused, draft.precision, folder / GRAPH)
         if reference.tokenizer is not None:
             reference.tokenizer.save(str(folder / TOKENIZER))
+        artifact = Artifact(folder, draft, "")
+        write_precision(fused, artifact)
+        fused_ops = count_operators(artifact.graph, {*draft.fused_ops, *INT8_OPERATORS})
         save_samples(folder / PARITY, inputs, expected)
-        draft = replace(draft, files=record_files(folder))
+        draft = replace(draft, fused_ops=fused_ops, files=record_files(folder))
         parity = measure(encode(Artifact(folder, draft, ""), inputs), expected)
-        require(parity, model.name, draft.precision)
+        require(parity, draft)
         (folder / MANIFEST).write_text(replace(draft, parity=parity).to_json())
     return store.open(model, draft.precision)
 

@@ -8,12 +8,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.errors import ArtifactDamaged, ParityError
-from vla_embeddings.models import Artifact, Parity, Precision
+from vla_embeddings.models import Artifact, Kind, Manifest, Parity, Precision
 from vla_embeddings.runtime import (
     CPU_CHOICE,
     ImageEncoder,
@@ -40,9 +41,16 @@ class Bound:
         return parity.max_abs_delta <= self.max_abs_delta and parity.min_cosine >= self.min_cosine
 
 
+UNBOUNDED = 2.0  # the most that unit vectors differ by
 BOUNDS: Mapping[Precision, Bound] = {
     "fp32": Bound(max_abs_delta=1e-4, min_cosine=0.99999),
-    "fp16": Bound(max_abs_delta=2.0, min_cosine=0.9995),  # 2 is the most unit vectors differ by
+    "fp16": Bound(max_abs_delta=UNBOUNDED, min_cosine=0.9995),
+}
+# Each allows two to five times the distance that was measured (docs/adr/0004-int8.md).
+INT8_BOUNDS: Mapping[Kind, Bound] = {
+    "text": Bound(max_abs_delta=UNBOUNDED, min_cosine=0.99),
+    "image": Bound(max_abs_delta=UNBOUNDED, min_cosine=0.998),
+    "clip-text": Bound(max_abs_delta=UNBOUNDED, min_cosine=0.995),
 }
 
 
@@ -68,17 +76,19 @@ def measure(vectors: NDArray[np.float32], expected: NDArray[np.float32]) -> Pari
     )
 
 
-def require(parity: Parity, name: str, precision: Precision) -> None:
-    """Check a measurement against its precision's bound.
+def require(parity: Parity, manifest: Manifest) -> None:
+    """Check a measurement against the bound of a precision, in int8 also of a kind.
 
     Raises:
         ParityError: it is outside.
     """
-    bound = BOUNDS[precision]
+    kind, precision = manifest.kind, manifest.precision
+    bound = INT8_BOUNDS[kind] if precision == "int8" else BOUNDS[precision]
     if not bound.allows(parity):
         raise ParityError(
-            f"{name} {precision} differs from its PyTorch model on {parity.samples} samples: "
-            f"max |Δ| {parity.max_abs_delta:.2e} (allowed {bound.max_abs_delta:.0e}), "
+            f"{manifest.model} {precision} differs from its PyTorch model on "
+            f"{parity.samples} samples: max |Δ| {parity.max_abs_delta:.2e} "
+            f"(allowed {bound.max_abs_delta:.0e}), "
             f"min cosine {parity.min_cosine:.6f} (allowed {bound.min_cosine})."
         )
 
@@ -97,13 +107,13 @@ def verify(artifact: Artifact, choice: ProviderChoice = CPU_CHOICE) -> Parity:
     """
     artifact.verify()
     try:
-        with np.load(artifact.parity) as samples:
+        with artifact.parity.open("rb") as file, np.load(file) as samples:
             inputs, expected = samples["inputs"], samples["expected"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise ArtifactDamaged(
             f"{artifact.parity} cannot be read: {error}. Make it anew: {artifact.remedy}"
         ) from error
     texts_or_pixels = inputs.tolist() if inputs.dtype.kind == "U" else inputs
     parity = measure(encode(artifact, texts_or_pixels, choice), expected)
-    require(parity, artifact.manifest.model, artifact.manifest.precision)
+    require(parity, artifact.manifest)
     return parity

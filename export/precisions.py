@@ -1,19 +1,38 @@
 """The fused fp32 graph in other precisions."""
 
 import shutil
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import onnx
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from vla_embeddings.models import Precision
+from vla_embeddings.export.calibration import calibration_feeds
+from vla_embeddings.export.quantization import RECIPES, quantize_graph
+from vla_embeddings.models import Artifact
 
 
-def write_precision(fused: Path, precision: Precision, path: Path) -> None:
-    """Write the fused fp32 graph in a precision; inputs are integers, outputs stay fp32."""
-    if precision == "fp32":
-        shutil.copyfile(fused, path)
-        return
-    graph = OnnxModel(onnx.load(fused))
-    graph.convert_float_to_float16(keep_io_types=True, use_symbolic_shape_infer=True)
-    graph.save_model_to_file(str(path))
+def write_precision(fused: Path, artifact: Artifact) -> None:
+    """Write the fused fp32 graph as an artefact's, in its precision.
+
+    Inputs are integers, outputs stay fp32. For int8, a text model's tokenizer must be there.
+    """
+    match artifact.manifest.precision:
+        case "fp32":
+            shutil.copyfile(fused, artifact.graph)
+        case "fp16":
+            graph = OnnxModel(onnx.load(fused))
+            graph.convert_float_to_float16(keep_io_types=True, use_symbolic_shape_infer=True)
+            graph.save_model_to_file(str(artifact.graph))
+        case "int8":
+            recipe = RECIPES[artifact.manifest.kind]
+            quantized = quantize_graph(onnx.load(fused), recipe, calibration_feeds(artifact))
+            onnx.save(quantized, artifact.graph)
+
+
+def count_operators(graph: Path, names: Collection[str]) -> dict[str, int]:
+    """How many of each operator a graph has, of those that it has any of."""
+    nodes = onnx.load(graph).graph.node
+    counts = Counter(node.op_type for node in nodes if node.op_type in names)
+    return dict(sorted(counts.items()))

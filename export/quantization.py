@@ -23,6 +23,8 @@ ACTIVATION_LEVELS = 255
 SMALLEST = 1e-8  # the largest weight of an output that has none
 CONTRIB = "com.microsoft"
 
+INT8_OPERATORS = ("QAttention", "MatMulIntegerToFloat")
+
 Weights = Mapping[str, NDArray[np.float32]]
 
 

@@ -43,6 +43,12 @@ class Session:
                 str(artifact.graph), _options(ort, threads), providers=list(choice.providers)
             )
         except Exception as error:  # its exceptions share no base class of their own
+            if choice.device != "cpu":
+                raise ProviderUnavailable(
+                    f"device={choice.device!r}: ONNX Runtime could not load {artifact.graph} with "
+                    f"{choice.providers[0]}: {error}. `vla-embeddings doctor` shows what is "
+                    "installed. Or use device='cpu'."
+                ) from error
             raise ArtifactDamaged(
                 f"ONNX Runtime cannot load {artifact.graph}: {error}. "
                 f"Make it anew: {artifact.remedy}"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.catalog import Column
+from vla_embeddings.search.handles import Connection
 
 
 class Parameters:
@@ -47,6 +48,15 @@ class Parameters:
         self.values.append(value)
         self._columns.append(column)
         return f"${len(self.values)}"
+
+
+async def fetch(connection: Connection, sql: str, parameters: Parameters) -> list[asyncpg.Record]:
+    """Run one statement; a value that its column's type cannot hold is InvalidInput."""
+    try:
+        records: list[asyncpg.Record] = await connection.fetch(sql, *parameters.values)
+    except asyncpg.DataError as error:
+        raise parameters.explain(error) from error
+    return records
 
 
 def plain(value: object) -> object:

@@ -24,10 +24,14 @@ IndexState = Literal["valid", "invalid", "building"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `dimension` is None where it is no vector or declares no length."""
+    """One column; `dimension` is None where it is no vector or declares no length.
+
+    `send` is the function that gives a value's binary form, which few types lack.
+    """
 
     name: str
     type: str
+    send: str | None
     is_array: bool
     vector_type: str | None
     dimension: int | None

@@ -34,6 +34,7 @@ LIMIT 1
 COLUMNS = """
 SELECT a.attname AS name,
        format('%I.%I', tn.nspname, t.typname) AS type,
+       CASE WHEN s.oid IS NOT NULL THEN format('%I.%I', sn.nspname, s.proname) END AS send,
        t.typcategory = 'A' AS is_array,
        CASE WHEN e.oid IS NOT NULL THEN t.typname END AS vector_type,
        CASE WHEN e.oid IS NOT NULL AND a.atttypmod > 0 THEN a.atttypmod END AS dimension,
@@ -41,6 +42,8 @@ SELECT a.attname AS name,
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_proc s ON s.oid = t.typsend
+LEFT JOIN pg_catalog.pg_namespace sn ON sn.oid = s.pronamespace
 LEFT JOIN pg_catalog.pg_extension e
     ON e.extname = 'vector' AND e.extnamespace = tn.oid
    AND t.typname IN ('vector', 'halfvec', 'sparsevec')

@@ -15,7 +15,7 @@ from pgvector import Vector as PgVector
 from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.metrics import SEARCH_RESULTS, SEARCH_SECONDS
-from vla_embeddings.search.binding import Parameters
+from vla_embeddings.search.binding import fetch
 from vla_embeddings.search.catalog import Column, Table, resolve
 from vla_embeddings.search.filters import Filters
 from vla_embeddings.search.fingerprint import check_fingerprint
@@ -112,15 +112,6 @@ def _reached(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> b
     metric = nearest.metric
     distances = [record[len(nearest.columns)] for record in records]
     return any(d is None or not metric.passes(metric.score_of(d), limit) for d in distances)
-
-
-async def fetch(connection: Connection, sql: str, parameters: Parameters) -> list[asyncpg.Record]:
-    """Run one statement; a value that its column's type cannot hold is InvalidInput."""
-    try:
-        records: list[asyncpg.Record] = await connection.fetch(sql, *parameters.values)
-    except asyncpg.DataError as error:
-        raise parameters.explain(error) from error
-    return records
 
 
 @asynccontextmanager

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.errors import InvalidInput, SearchError
-from vla_embeddings.search.binding import Parameters
+from vla_embeddings.search.binding import Parameters, fetch
 from vla_embeddings.search.catalog import Column, Table, resolve
-from vla_embeddings.search.engine import checked_top_k, decoded, fetch, settings_undone
+from vla_embeddings.search.engine import checked_top_k, decoded, settings_undone
 from vla_embeddings.search.handles import Connection, Handle, connected
 from vla_embeddings.search.metric import MetricName, metric_named
 from vla_embeddings.search.statement import Nearest
@@ -139,9 +139,8 @@ async def _timed(
 async def _sample(
     connection: Connection, table: Table, column: Column, size: int
 ) -> list[NDArray[np.float32]]:
-    send = table.extension.type(f"{column.vector_type}_send")
     rows: list[asyncpg.Record] = await connection.fetch(
-        f"SELECT {send}(t.{column.sql}) FROM {table.sql} AS t "
+        f"SELECT {column.send}(t.{column.sql}) FROM {table.sql} AS t "
         f"WHERE t.{column.sql} IS NOT NULL ORDER BY random() LIMIT {size}"
     )
     if not rows:

@@ -80,8 +80,7 @@ class Nearest:
     def _output(self, column: Column) -> str:
         # The binary form, so that no codec has to be registered on the caller's connection.
         if column.vector_type:
-            send = self.table.extension.type(f"{column.vector_type}_send")
-            return f"{send}(t.{column.sql})"
+            return f"{column.send}(t.{column.sql})"
         return f"t.{column.sql}"
 
     def _distance(self, *, half: bool) -> str:

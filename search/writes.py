@@ -1,26 +1,21 @@
 """Storing vectors: one row, rows that exist, new rows."""
 
-import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-import asyncpg
-
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.search.binding import Parameters, plain
-from vla_embeddings.search.catalog import Column, Table, resolve
+from vla_embeddings.search.binding import Parameters, fetch, plain
+from vla_embeddings.search.catalog import resolve
+from vla_embeddings.search.copying import Rows, copy_rows
 from vla_embeddings.search.fingerprint import claim_column
-from vla_embeddings.search.handles import Connection, Handle, connected
-from vla_embeddings.search.staging import STAGED, staged
+from vla_embeddings.search.handles import Handle, connected
+from vla_embeddings.search.staging import update_rows
 from vla_embeddings.search.vectors import Vector, checked, checked_matrix
-
-logger = logging.getLogger(__name__)
 
 Item: TypeAlias = Mapping[str, object]
 Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
 
-
-CHUNK_ROWS = 2000
+CHUNK_ROWS = 5000
 
 
 async def index_embedding(
@@ -54,21 +49,20 @@ async def index_embedding(
     async with connected(db, writing=True) as connection:
         target = await resolve(connection, table, (id_column, embedding_column))
         column = target.vector_column(embedding_column)
+        key = target.scalar_column(id_column)
         parameters, value = Parameters(), "NULL"
         if embedding is not None:
             vector = checked(embedding, column, what=f"embedding of {id_column} {id_value!r}")
             value = f"{parameters.bind_vector(vector, column)}::{column.type}"
-        row_id = parameters.bind(_id(id_value), target.scalar_column(id_column))
+        row_id = parameters.bind(_id(id_value), key)
         await claim_column(connection, target, column, fingerprint, force=force)
-        return (
-            await _execute(
-                connection,
-                f"UPDATE {target.sql} AS t SET {column.sql} = {value} "
-                f"WHERE t.{target.column(id_column).sql} = {row_id}",
-                parameters,
-            )
-            > 0
+        changed = await fetch(
+            connection,
+            f"UPDATE {target.sql} AS t SET {column.sql} = {value} "
+            f"WHERE t.{key.sql} = {row_id} RETURNING true",
+            parameters,
         )
+    return bool(changed)
 
 
 async def batch_index_embeddings(
@@ -110,8 +104,9 @@ async def batch_index_embeddings(
             column = target.vector_column(embedding_column)
             vectors = checked_matrix([vector for _, vector in pairs], column, name=name)
             await claim_column(connection, target, column, fingerprint, force=force)
-            async with staged(connection, vectors[list(last.values())], target.extension):
-                changed += await _update(connection, target, id_column, column, list(last))
+            key = target.scalar_column(id_column)
+            rows = Rows([key], [list(last)], column, vectors[list(last.values())])
+            changed += await update_rows(connection, target, rows)
     return changed
 
 
@@ -148,71 +143,12 @@ async def insert_embeddings(
             column = target.vector_column(embedding_column)
             vectors = checked_matrix([row[embedding_column] for row in chunk], column, name=name)
             await claim_column(connection, target, column, fingerprint, force=force)
-            async with staged(connection, vectors, target.extension):
-                inserted += await _insert(connection, target, column, fields, chunk)
+            columns = [target.scalar_column(field) for field in fields]
+            values = [[row[field] for row in chunk] for field in fields]
+            new = Rows(columns, values, column, vectors)
+            async with connection.transaction():  # a savepoint in the caller's, which it spares
+                inserted += await copy_rows(connection, target.schema, target.name, new)
     return inserted
-
-
-async def _update(
-    connection: Connection, target: Table, id_column: str, column: Column, ids: list[object]
-) -> int:
-    parameters = Parameters()
-    key = target.scalar_column(id_column)
-    given = f"unnest({parameters.bind_many(ids, key)}) WITH ORDINALITY AS given(id, n)"
-    changed = await _execute(
-        connection,
-        f"UPDATE {target.sql} AS t SET {column.sql} = staged.embedding "
-        f"FROM {given} JOIN {STAGED} AS staged USING (n) WHERE t.{key.sql} = given.id",
-        parameters,
-    )
-    if changed < len(ids):
-        missing = await connection.fetch(
-            f"SELECT given.id FROM {given} WHERE NOT EXISTS "
-            f"(SELECT FROM {target.sql} AS t WHERE t.{key.sql} = given.id) LIMIT 5",
-            *parameters.values,
-        )
-        logger.warning(
-            "%d of %d ids have no row in %s, among them %s",
-            len(ids) - changed,
-            len(ids),
-            target.sql,
-            ", ".join(repr(row["id"]) for row in missing),
-        )
-    return changed
-
-
-async def _insert(
-    connection: Connection, target: Table, column: Column, fields: list[str], rows: list[Item]
-) -> int:
-    parameters = Parameters()
-    columns = [target.scalar_column(field) for field in fields]
-    arrays = [
-        parameters.bind_many([row[field] for row in rows], target.column(field))
-        for field in fields
-    ]
-    aliases = [f"c{place}" for place in range(len(fields))]
-    source = f"{STAGED} AS staged"
-    if fields:
-        source += (
-            f" JOIN unnest({', '.join(arrays)}) WITH ORDINALITY "
-            f"AS given({', '.join(aliases)}, n) USING (n)"
-        )
-    return await _execute(
-        connection,
-        f"INSERT INTO {target.sql} ({', '.join(c.sql for c in [*columns, column])}) "
-        f"SELECT {', '.join([*(f'given.{a}' for a in aliases), 'staged.embedding'])} "
-        f"FROM {source} ORDER BY staged.n",
-        parameters,
-    )
-
-
-async def _execute(connection: Connection, sql: str, parameters: Parameters) -> int:
-    """Run one statement; returns how many rows it wrote."""
-    try:
-        status = await connection.execute(sql, *parameters.values)
-    except asyncpg.DataError as error:
-        raise parameters.explain(error) from error
-    return int(status.rpartition(" ")[2])
 
 
 async def _chunks(items: Items, size: int) -> AsyncIterator[list[Item]]:

@@ -68,6 +68,11 @@ STORAGE_FAILED = Counter(
     "Vectors that had consent and were not stored; each was logged with its analytics_id.",
     ["reason"],
 )
+BACKFILL_ROWS = Counter(
+    "embedding_backfill_rows_total",
+    "Rows a backfill was done with: embedded and written, or found impossible to embed.",
+    ["kind", "outcome"],
+)
 
 COLLECTORS = (
     GENERATION_SECONDS,
@@ -83,6 +88,7 @@ COLLECTORS = (
     STORED,
     STORAGE_REFUSED,
     STORAGE_FAILED,
+    BACKFILL_ROWS,
 )
 
 

@@ -1,13 +1,8 @@
 """A benchmark run so small that it shows only whether the suites work."""
 
-import sys
 from pathlib import Path
 
 import pytest
-
-# The benchmarks are no part of the package: they are imported from the repository's root, which
-# pytest, started as a program of its own, does not put on the path.
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.bench import Bench
 from benchmarks.inputs import load_inputs

@@ -1,6 +1,7 @@
 """A graph that computes other vectors than PyTorch is refused, whatever its digest says."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from tests.models.artifacts import copy_of, vouch_for
+from tests.models.artifacts import MANIFEST_OF_NOTHING, copy_of, vouch_for
 from vla_embeddings.errors import ArtifactDamaged, ParityError
 from vla_embeddings.export.parity import measure, require, verify
 from vla_embeddings.models import (
@@ -17,12 +18,17 @@ from vla_embeddings.models import (
     MINILM,
     Artifact,
     ArtifactStore,
+    Manifest,
     Model,
     Parity,
     Precision,
 )
 
 NAN = float("nan")
+
+
+def _manifest(precision: Precision) -> Manifest:
+    return replace(MANIFEST_OF_NOTHING, precision=precision)
 
 
 @pytest.fixture
@@ -71,18 +77,19 @@ def test_every_export_is_within_its_bounds_when_made_and_now(
         ("fp32", 0.0, NAN),
         ("fp16", 0.001, 0.9994),
         ("fp16", NAN, NAN),
+        ("int8", 0.1, 0.98),
     ],
 )
 def test_what_is_beyond_a_bound_is_refused(
     precision: Precision, max_abs_delta: float, min_cosine: float
 ) -> None:
-    with pytest.raises(ParityError, match=f"MiniLM {precision} differs"):
-        require(Parity(9, max_abs_delta, min_cosine), "MiniLM", precision)
+    with pytest.raises(ParityError, match=f"all-MiniLM-L6-v2 {precision} differs"):
+        require(Parity(9, max_abs_delta, min_cosine), _manifest(precision))
 
 
-@pytest.mark.parametrize(("precision", "delta"), [("fp32", 9e-5), ("fp16", 0.01)])
+@pytest.mark.parametrize(("precision", "delta"), [("fp32", 9e-5), ("fp16", 0.01), ("int8", 0.1)])
 def test_what_is_within_the_bounds_passes(precision: Precision, delta: float) -> None:
-    require(Parity(9, delta, 0.99999), "MiniLM", precision)
+    require(Parity(9, delta, 0.99999), _manifest(precision))
 
 
 def test_the_worst_vector_counts() -> None:
@@ -102,7 +109,7 @@ def test_one_vector_that_is_not_a_number_is_enough() -> None:
     vectors[1, 2] = np.nan
 
     with pytest.raises(ParityError):
-        require(measure(vectors, expected), "MiniLM", "fp16")
+        require(measure(vectors, expected), _manifest("fp16"))
 
 
 @pytest.mark.parametrize("change", [lambda w: w + 1, lambda w: NAN], ids=["altered", "nan"])
@@ -123,8 +130,9 @@ def test_verify_notices_a_file_that_is_not_the_manifests(artifact: Artifact) -> 
         verify(artifact)
 
 
-def test_unreadable_samples_name_the_command(artifact: Artifact) -> None:
-    artifact.parity.write_bytes(b"nonsense")
+@pytest.mark.parametrize("content", [b"nonsense", b"", b"PK\x03\x04 cut short"])
+def test_unreadable_samples_name_the_command(artifact: Artifact, content: bytes) -> None:
+    artifact.parity.write_bytes(content)
 
     with pytest.raises(ArtifactDamaged, match=r"parity.npz cannot be read.*vla-embeddings export"):
         verify(vouch_for(artifact))

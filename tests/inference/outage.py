@@ -1,4 +1,4 @@
-"""An outage of PostgreSQL as its clients see one: connections break off, new ones are refused."""
+"""Outages of PostgreSQL as its clients see them."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class Proxy:
-    """Passes connections on to the server at `dsn` while it is open."""
+    """Passes connections on to the server at `dsn`.
+
+    Shut, it breaks them off and refuses new ones; halted, it accepts and nothing is answered.
+    """
 
     def __init__(self, dsn: str) -> None:
         parts = urlsplit(dsn)
@@ -18,12 +21,17 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._own_port = 0
+        self._flowing = asyncio.Event()
 
     @property
     def dsn(self) -> str:
         return f"postgresql://{self._name}@127.0.0.1:{self._own_port}{self._path}"
 
+    def halt(self) -> None:
+        self._flowing.clear()
+
     async def open(self) -> None:
+        self._flowing.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._own_port)
             self._own_port = self._server.sockets[0].getsockname()[1]
@@ -44,13 +52,13 @@ class Proxy:
         else:
             server_reader, server_writer = await asyncio.open_connection(self._host, self._port)
         self._writers |= {writer, server_writer}
-        await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))
+        await asyncio.gather(self._pump(reader, server_writer), self._pump(server_reader, writer))
         self._writers -= {writer, server_writer}
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()

@@ -132,6 +132,20 @@ async def test_a_late_vector_delays_no_action_and_is_stored_when_it_comes(
     )
 
 
+async def test_a_vector_not_made_before_the_shutdown_is_reported_with_its_id(
+    models_dir: Path, db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow = SlowService(config=EmbeddingConfig(models_dir=models_dir))
+    slow.seconds = 60.0
+
+    async with slow, InferenceEmbeddings(slow, db, flush_seconds=0.2) as inference:
+        await infer(inference, analytics_id=456)
+
+    [entry] = [entry for entry in caplog.records if entry.levelname == "ERROR"]
+    assert entry.__dict__["analytics_id"] == 456
+    assert "not made before the shutdown" in entry.message
+
+
 async def test_a_policys_error_is_raised_and_nothing_is_stored(
     service: EmbeddingService, db: Database
 ) -> None:

@@ -95,7 +95,7 @@ async def test_a_check_that_fails_or_hangs_denies_and_is_asked_again(
 
     assert await asked.ask("customer_123") == "failed"
     hanging = await asyncio.gather(asked.ask("customer_123"), asked.ask("customer_123"))
-    assert hanging == ["timed out", "timed out"]
+    assert set(hanging) == {"timed out"}
     assert await asked.ask("customer_123") == "granted"
 
 

@@ -1,17 +1,22 @@
-"""A fresh database for each test, with the service's tables, and vectors to fill them."""
+"""A database of its own for each test that writes, and one shared by those that only read."""
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import asyncpg
 import numpy as np
 import pytest
+import pytest_asyncio
 from numpy.typing import NDArray
 
-from vla_embeddings.search import Database, create_schema, insert_embeddings
-from vla_embeddings.search.catalog import forget
+from vla_embeddings.search import (
+    Database,
+    create_hnsw_index,
+    create_schema,
+    insert_embeddings,
+)
 
 TABLE = "instruction_analytics"
 COLUMN = "instruction_embedding"
@@ -42,55 +47,123 @@ def rows_of(vectors: Vectors) -> list[dict[str, object]]:
     ]
 
 
-async def _run(dsn: str, *statements: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
+FILLED = unit_vectors(3000)
+FILLED.flags.writeable = False
 
 
-@pytest.fixture(scope="session")
-def template(postgres_dsn: str) -> Iterator[str]:
-    """The name of a database with the service's tables."""
-    name = f"template_{uuid.uuid4().hex}"
-
-    async def make() -> None:
-        await _run(postgres_dsn, f"CREATE DATABASE {name}")
-        async with await Database.connect(_named(postgres_dsn, name)) as db:
-            await create_schema(db)
-
-    asyncio.run(make())
-    yield name
-    asyncio.run(_run(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+async def _fill(db: Database) -> None:
+    await insert_embeddings(db, TABLE, COLUMN, rows_of(FILLED))
+    await db.pool.execute(f"ANALYZE {TABLE}")
 
 
-@pytest.fixture
-async def dsn(postgres_dsn: str, template: str) -> AsyncIterator[str]:
+async def _index(db: Database) -> None:
+    await create_hnsw_index(db, TABLE, COLUMN)
+
+
+# What each kind of database starts as, and what it gets.
+_KINDS: dict[str, tuple[str | None, Callable[[Database], Awaitable[None]]]] = {
+    "empty": (None, create_schema),
+    "filled": ("empty", _fill),
+    "indexed": ("filled", _index),
+}
+
+
+class Templates:
+    """One database of each kind, made when first needed; to copy it costs less than to fill."""
+
+    def __init__(self, connection: asyncpg.Connection, dsn: str) -> None:
+        self._connection = connection
+        self._dsn = dsn
+        self._names: dict[str | None, str] = {None: "template1"}
+
+    @asynccontextmanager
+    async def copied(self, kind: str) -> AsyncIterator[str]:
+        """The address of a new database of this kind."""
+        name = await self._copy_of(await self._template(kind))
+        yield self._address(name)
+        await self._drop(name)
+
+    async def drop_all(self) -> None:
+        """Leave nothing on the server."""
+        for name in list(self._names.values())[1:]:
+            await self._drop(name)
+
+    async def _template(self, kind: str | None) -> str:
+        if kind not in self._names:
+            base, complete = _KINDS[kind]
+            name = await self._copy_of(await self._template(base))
+            async with await Database.connect(self._address(name)) as db:
+                await complete(db)
+            self._names[kind] = name
+        return self._names[kind]
+
+    async def _copy_of(self, template: str) -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        await self._connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    async def _drop(self, name: str) -> None:
+        await self._connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _address(self, name: str) -> str:
+        return urlsplit(self._dsn)._replace(path=f"/{name}").geturl()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def template(postgres_dsn: str) -> AsyncIterator[Templates]:
+    """What databases are copied from."""
+    connection = await asyncpg.connect(postgres_dsn)
+    templates = Templates(connection, postgres_dsn)
+    yield templates
+    await templates.drop_all()
+    await connection.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def dsn(request: pytest.FixtureRequest, template: Templates) -> AsyncIterator[str]:
     """The address of this test's own database."""
-    name = f"test_{uuid.uuid4().hex}"
-    forget()
-    await _run(postgres_dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _named(postgres_dsn, name)
-    await _run(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)")
+    [kind] = {"filled", "indexed"}.intersection(request.fixturenames) or {"empty"}
+    async with template.copied(kind) as dsn:
+        yield dsn
 
 
 @pytest.fixture
 async def db(dsn: str) -> AsyncIterator[Database]:
-    """A pool on this test's database."""
+    """A pool on this test's own database, empty unless it asks for `filled` or `indexed`."""
     async with await Database.connect(dsn, max_size=4) as database:
         yield database
 
 
 @pytest.fixture
-async def filled(db: Database) -> Vectors:
-    """The vectors of 3,000 rows that `db` now holds, the first with id 1."""
-    vectors = unit_vectors(3000)
-    await insert_embeddings(db, TABLE, COLUMN, rows_of(vectors))
-    await db.pool.execute(f"ANALYZE {TABLE}")
-    return vectors
+def filled() -> Vectors:
+    """The vectors of the 3,000 rows that `db` holds, the first with id 1."""
+    return FILLED
 
 
-def _named(dsn: str, database: str) -> str:
-    return urlsplit(dsn)._replace(path=f"/{database}").geturl()
+@pytest.fixture
+def indexed() -> Vectors:
+    """As `filled`; they have an HNSW index for the cosine distance."""
+    return FILLED
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def library_dsn(template: Templates) -> AsyncIterator[str]:
+    """The address of the shared database, which is read-only so that tests stay apart."""
+    async with template.copied("indexed") as dsn:
+        await make_read_only(dsn)
+        yield dsn
+
+
+@pytest.fixture
+async def library(library_dsn: str) -> AsyncIterator[Database]:
+    """A pool on the shared, read-only database of `FILLED` and its index."""
+    async with await Database.connect(library_dsn, max_size=4) as database:
+        yield database
+
+
+async def make_read_only(dsn: str) -> None:
+    """Refuse every write of later connections."""
+    connection = await asyncpg.connect(dsn)
+    name = await connection.fetchval("SELECT current_database()")
+    await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await connection.close()

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from tests.search.conftest import Vectors, unit_vectors
+from tests.search.conftest import FILLED, unit_vectors
 from vla_embeddings.search import (
     Database,
     batch_index_embeddings,
@@ -123,24 +123,22 @@ async def test_the_documents_calls_work_with_every_handle(
     assert expected in caplog.messages
 
 
-async def test_top_k_and_threshold_default_to_the_configuration(
-    db: Database, filled: Vectors
-) -> None:
+async def test_top_k_and_threshold_default_to_the_configuration(library: Database) -> None:
     rows = await cosine_similarity_search(
-        db, "instruction_analytics", "instruction_embedding", filled[0]
+        library, "instruction_analytics", "instruction_embedding", FILLED[0]
     )
 
     assert len(rows) == 10
     assert all(row["similarity"] >= 0.7 for row in rows)
 
 
-async def test_each_search_is_counted_and_timed(db: Database, filled: Vectors) -> None:
+async def test_each_search_is_counted_and_timed(library: Database) -> None:
     def sample(name: str) -> float:
         return REGISTRY.get_sample_value(name, {"metric": "cosine"}) or 0.0
 
     before = sample("similarity_search_seconds_count"), sample("similarity_search_results_sum")
     await cosine_similarity_search(
-        db, "instruction_analytics", "instruction_embedding", filled[0], 4, -1.0
+        library, "instruction_analytics", "instruction_embedding", FILLED[0], 4, -1.0
     )
 
     assert sample("similarity_search_seconds_count") == before[0] + 1

@@ -1,18 +1,20 @@
 """What each filter keeps, and what is refused."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
+from tests.search.conftest import Templates, make_read_only
 from vla_embeddings.errors import InvalidInput, UnknownName
 from vla_embeddings.search import Database, cosine_similarity_search
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-async def things(db: Database) -> Database:
+async def _make_things(db: Database) -> None:
     """Six rows: n 1 to 6, name a to e and NULL, made an hour apart."""
     await db.pool.execute(
         "CREATE TYPE mood AS ENUM ('calm', 'busy');"
@@ -26,7 +28,23 @@ async def things(db: Database) -> Database:
             for n in range(6)
         ],
     )
-    return db
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def things_dsn(template: Templates) -> AsyncIterator[str]:
+    """The address of a read-only database with the six rows."""
+    async with template.copied("empty") as dsn:
+        async with await Database.connect(dsn) as db:
+            await _make_things(db)
+        await make_read_only(dsn)
+        yield dsn
+
+
+@pytest.fixture
+async def things(things_dsn: str) -> AsyncIterator[Database]:
+    """A pool on these rows."""
+    async with await Database.connect(things_dsn) as db:
+        yield db
 
 
 async def _kept(db: Database, filters: object) -> list[int]:
@@ -107,8 +125,9 @@ async def test_an_unknown_column_is_answered_with_those_there_are(
         await _kept(things, {name: 1})
 
 
-async def test_a_column_added_later_can_be_filtered_by_at_once(things: Database) -> None:
-    assert await _kept(things, {"n": 1}) == [1]
-    await things.pool.execute("ALTER TABLE things ADD COLUMN late int DEFAULT 3")
+async def test_a_column_added_later_can_be_filtered_by_at_once(db: Database) -> None:
+    await _make_things(db)
+    assert await _kept(db, {"n": 1}) == [1]
+    await db.pool.execute("ALTER TABLE things ADD COLUMN late int DEFAULT 3")
 
-    assert await _kept(things, {"late": 3, "n": 2}) == [2]
+    assert await _kept(db, {"late": 3, "n": 2}) == [2]

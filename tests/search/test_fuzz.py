@@ -5,7 +5,7 @@ import string
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.search.conftest import COLUMN, TABLE, Vectors, unit_vectors
+from tests.search.conftest import COLUMN, FILLED, TABLE, rows_of, unit_vectors
 from vla_embeddings.errors import InvalidInput, UnknownName
 from vla_embeddings.search import (
     Database,
@@ -41,9 +41,10 @@ def _hostile(chance: random.Random) -> str:
 
 
 async def test_no_hostile_name_or_value_changes_a_statements_meaning(
-    db: Database, filled: Vectors
+    db: Database,
 ) -> None:
     chance = random.Random(20)
+    await insert_embeddings(db, TABLE, COLUMN, rows_of(FILLED[:200]))
     await create_hnsw_index(db, TABLE, COLUMN)
     state = (
         f"SELECT md5(string_agg(t::text, '' ORDER BY id)) || (SELECT count(*) FROM pg_class) "

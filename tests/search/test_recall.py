@@ -13,11 +13,10 @@ from vla_embeddings.search import (
 )
 
 
-async def test_recall_grows_with_the_effort_and_reaches_all(db: Database, filled: Vectors) -> None:
-    await create_hnsw_index(db, TABLE, COLUMN)
+async def test_recall_grows_with_the_effort_and_reaches_all(library: Database) -> None:
 
     points = await measure_recall(
-        db, TABLE, COLUMN, efforts=(1, 1000), queries=unit_vectors(20, seed=4)
+        library, TABLE, COLUMN, efforts=(1, 1000), queries=unit_vectors(20, seed=4)
     )
 
     assert [(point.method, point.effort) for point in points] == [("hnsw", 1), ("hnsw", 1000)]

@@ -8,7 +8,7 @@ import asyncpg
 import numpy as np
 import pytest
 
-from tests.search.conftest import COLUMN, TABLE, Vectors, unit_vectors
+from tests.search.conftest import COLUMN, FILLED, TABLE, Vectors, unit_vectors
 from vla_embeddings.errors import DimensionMismatch, InvalidInput, UnknownName
 from vla_embeddings.search import (
     Database,
@@ -96,14 +96,11 @@ async def test_recall_at_the_defaults_is_high(db: Database, filled: Vectors, met
     assert hits / 300 >= 0.95
 
 
-async def test_a_threshold_returns_just_the_rows_that_reach_it(
-    db: Database, filled: Vectors
-) -> None:
-    await create_hnsw_index(db, TABLE, COLUMN)
-    similarities = np.sort(filled @ filled[7])[::-1]
+async def test_a_threshold_returns_just_the_rows_that_reach_it(library: Database) -> None:
+    similarities = np.sort(FILLED @ FILLED[7])[::-1]
     threshold = float((similarities[4] + similarities[5]) / 2)
 
-    rows = await cosine_similarity_search(db, TABLE, COLUMN, filled[7], 100, threshold)
+    rows = await cosine_similarity_search(library, TABLE, COLUMN, FILLED[7], 100, threshold)
 
     assert len(rows) == 5
     assert all(row["similarity"] >= threshold for row in rows)
@@ -135,11 +132,8 @@ async def test_rows_without_a_vector_or_direction_are_left_out(db: Database) -> 
     assert await _ids(db) == [2]
 
 
-async def test_exact_stays_exact_after_asyncpg_has_cached_the_statement(
-    db: Database, filled: Vectors
-) -> None:
-    await create_hnsw_index(db, TABLE, COLUMN)
-    async with db.pool.acquire() as connection:
+async def test_exact_stays_exact_after_asyncpg_has_cached_the_statement(library: Database) -> None:
+    async with library.pool.acquire() as connection:
         for _ in range(12):
             await _ids(connection, exact=True)
         plans = await connection.fetch(
@@ -154,8 +148,7 @@ async def test_exact_stays_exact_after_asyncpg_has_cached_the_statement(
     assert not any("hnsw" in line[0] for line in plan)
 
 
-async def test_a_search_asks_the_index(db: Database, filled: Vectors) -> None:
-    await create_hnsw_index(db, TABLE, COLUMN)
+async def test_a_search_asks_the_index(db: Database, indexed: Vectors) -> None:
     await db.pool.execute(f"VACUUM ANALYZE {TABLE}")
 
     async with db.pool.acquire() as connection:
@@ -168,22 +161,20 @@ async def test_a_search_asks_the_index(db: Database, filled: Vectors) -> None:
     assert scans == 1
 
 
-async def test_ef_search_decides_how_much_an_index_finds(db: Database, filled: Vectors) -> None:
-    await create_hnsw_index(db, TABLE, COLUMN)
+async def test_ef_search_decides_how_much_an_index_finds(library: Database) -> None:
 
     def share(found: list[int], exact: list[int]) -> float:
         return len(set(found) & set(exact)) / len(exact)
 
-    exact = await _ids(db, top_k=20, exact=True)
-    little = await _ids(db, top_k=20, ef_search=1)
-    much = await _ids(db, top_k=20, ef_search=1000)
+    exact = await _ids(library, top_k=20, exact=True)
+    little = await _ids(library, top_k=20, ef_search=1)
+    much = await _ids(library, top_k=20, ef_search=1000)
 
     assert share(little, exact) <= share(much, exact)
     assert share(much, exact) >= 0.9
 
 
-async def test_no_setting_of_a_search_outlives_it(db: Database, filled: Vectors) -> None:
-    await create_hnsw_index(db, TABLE, COLUMN)
+async def test_no_setting_of_a_search_outlives_it(db: Database, indexed: Vectors) -> None:
     await create_ivfflat_index(db, TABLE, COLUMN, lists=10)
     async with db.pool.acquire() as connection:
         await connection.execute("LOAD 'vector'")
@@ -207,30 +198,28 @@ async def test_no_setting_of_a_search_outlives_it(db: Database, filled: Vectors)
 
 
 async def test_a_pgvector_without_iterative_scan_is_complete_too_and_warns_once(
-    db: Database,
-    filled: Vectors,
+    library: Database,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await create_hnsw_index(db, TABLE, COLUMN)
     monkeypatch.setattr(Extension, "has_iterative_scan", False)
     forget()
 
-    assert len(await _ids(db, top_k=500)) == 500
-    assert len(await _ids(db, filters={"customer_id": "customer_7"}, top_k=30)) == 30
+    assert len(await _ids(library, top_k=500)) == 500
+    assert len(await _ids(library, filters={"customer_id": "customer_7"}, top_k=30)) == 30
     assert sum("no iterative scan" in message for message in caplog.messages) == 1
 
 
 async def test_columns_choose_what_a_row_holds_and_a_vector_must_be_asked_for(
-    db: Database, filled: Vectors
+    library: Database,
 ) -> None:
     [row] = await cosine_similarity_search(
-        db, TABLE, COLUMN, filled[3], 1, columns=[COLUMN, "instruction"]
+        library, TABLE, COLUMN, FILLED[3], 1, columns=[COLUMN, "instruction"]
     )
 
     assert list(row) == [COLUMN, "instruction", "similarity"]
     assert row[COLUMN].dtype == np.float32
-    np.testing.assert_array_equal(row[COLUMN], filled[3])
+    np.testing.assert_array_equal(row[COLUMN], FILLED[3])
 
 
 async def test_columns_may_have_any_name_even_the_scores(db: Database) -> None:
@@ -277,10 +266,11 @@ async def test_a_column_without_a_declared_dimension_can_be_searched(db: Databas
     ]
 
 
-async def test_many_searches_at_once_share_a_small_pool(db: Database, filled: Vectors) -> None:
-    await create_hnsw_index(db, TABLE, COLUMN)
+async def test_many_searches_at_once_share_a_small_pool(library: Database) -> None:
 
-    answers = await asyncio.gather(*(_ids(db, query_embedding=vector) for vector in filled[:60]))
+    answers = await asyncio.gather(
+        *(_ids(library, query_embedding=vector) for vector in FILLED[:60])
+    )
 
     assert [answer[0] for answer in answers] == list(range(1, 61))
 
@@ -314,10 +304,10 @@ async def test_an_index_another_process_made_is_never_a_reason_for_a_short_list(
     ],
 )
 async def test_an_unusable_query_vector_is_refused(
-    db: Database, query: object, error: type[Exception], words: str
+    library: Database, query: object, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        await _ids(db, query_embedding=query)
+        await _ids(library, query_embedding=query)
 
 
 @pytest.mark.parametrize(
@@ -335,23 +325,23 @@ async def test_an_unusable_query_vector_is_refused(
     ],
 )
 async def test_a_number_out_of_range_is_refused(
-    db: Database, options: dict[str, object], words: str
+    library: Database, options: dict[str, object], words: str
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
-        await _ids(db, **options)
+        await _ids(library, **options)
 
 
-async def test_a_wrong_name_is_answered_with_the_right_ones(db: Database) -> None:
+async def test_a_wrong_name_is_answered_with_the_right_ones(library: Database) -> None:
     with pytest.raises(
         UnknownName, match=r"no table 'instructions'.*public.instruction_analytics"
     ):
-        await cosine_similarity_search(db, "instructions", COLUMN, QUERY)
+        await cosine_similarity_search(library, "instructions", COLUMN, QUERY)
     with pytest.raises(UnknownName, match="no column 'embedding'; it has id, customer_id"):
-        await cosine_similarity_search(db, TABLE, "embedding", QUERY)
+        await cosine_similarity_search(library, TABLE, "embedding", QUERY)
     with pytest.raises(UnknownName, match="no column 'colour'"):
-        await _ids(db, columns=["id", "colour"])
+        await _ids(library, columns=["id", "colour"])
     with pytest.raises(InvalidInput, match=r"not vector or halfvec; .*instruction_embedding"):
-        await cosine_similarity_search(db, TABLE, "instruction", QUERY)
+        await cosine_similarity_search(library, TABLE, "instruction", QUERY)
 
 
 async def test_the_number_found_is_logged(

@@ -1,9 +1,6 @@
 """The column's index while many rows change: left, created at the end, or dropped and rebuilt."""
 
-from collections.abc import Callable
-
-from vla_embeddings.backfill.column import Counts
-from vla_embeddings.backfill.report import BackfillProgress, IndexPlan
+from vla_embeddings.backfill.report import BackfillProgress, IndexPlan, Progress
 from vla_embeddings.backfill.target import Target
 from vla_embeddings.config import embedding_config
 from vla_embeddings.search import (
@@ -19,22 +16,29 @@ from vla_embeddings.search.definition import IndexDefinition
 from vla_embeddings.search.handles import Connection, Handle, connected
 from vla_embeddings.search.metric import metric_named
 
-REBUILD_SHARE = 0.25
-"""From this share of new vectors on, a rebuild takes less time than adding them one by one."""
+REBUILD_SHARE = 0.1
+"""From this share of new vectors on, a rebuild takes less time than adding them one by one.
+
+Measured with HNSW, m 16, ef_construction 64, 384 dimensions, on 2 cores: building takes 0.2 and
+0.3 ms a row at 30,000 and 100,000 rows, adding one 0.7-1.6 and 3.6-5.3 ms, so both take the same
+time at a share of 0.13-0.29 and of 0.06-0.09.
+"""
 
 
-async def plan_index(connection: Connection, target: Target, counts: Counts) -> IndexPlan:
-    """What to do with the column's index.
+async def plan_index(
+    connection: Connection, target: Target, vectors: int, pending: int
+) -> IndexPlan:
+    """What to do with the column's index when `pending` vectors are added to `vectors`.
 
     Only an index that `build_index` makes again in just the same way is ever dropped, so one of
     another definition is not lost when the run breaks off in between.
     """
-    total = counts.vectors + counts.pending
     valid = [index for index in await _indexes(connection, target) if index.state == "valid"]
     if not valid:
-        return "create" if total else "leave"
-    rebuilds = all(_configured(target).equals(index) for index in valid)
-    return "rebuild" if rebuilds and counts.pending > REBUILD_SHARE * total else "leave"
+        return "create" if vectors + pending else "leave"
+    same = all(_configured(target).equals(index) for index in valid)
+    many = pending > REBUILD_SHARE * (vectors + pending)
+    return "rebuild" if same and many else "leave"
 
 
 async def drop_indexes(db: Handle, target: Target) -> None:
@@ -47,9 +51,7 @@ async def drop_indexes(db: Handle, target: Target) -> None:
                 )
 
 
-async def build_index(
-    db: Handle, target: Target, progress: Callable[[BackfillProgress], None]
-) -> VectorIndex:
+async def build_index(db: Handle, target: Target, progress: Progress) -> VectorIndex:
     """Create the configured index, where workers that end together have not."""
 
     def show(build: BuildProgress) -> None:
@@ -67,15 +69,12 @@ async def build_index(
 
 def _configured(target: Target) -> IndexDefinition:
     """What the functions that create an index make without further arguments."""
+    table, column, cosine = target.table, target.embedding, metric_named("cosine")
     config = embedding_config
-    method, options = (
-        ("hnsw", {"m": config.hnsw_m, "ef_construction": config.hnsw_ef_construction})
-        if config.use_hnsw_index
-        else ("ivfflat", {"lists": 100})
-    )
-    return IndexDefinition(
-        target.table, target.embedding, method, metric_named("cosine"), False, options
-    )
+    if config.use_hnsw_index:
+        options = {"m": config.hnsw_m, "ef_construction": config.hnsw_ef_construction}
+        return IndexDefinition(table, column, "hnsw", cosine, False, options)
+    return IndexDefinition(table, column, "ivfflat", cosine, False, {"lists": 100})
 
 
 def _concurrently(target: Target) -> bool:

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from vla_embeddings.backfill.target import Target
-from vla_embeddings.backfill.transaction import SCAN_SECONDS, working
+from vla_embeddings.backfill.transaction import scan, working
 from vla_embeddings.search.binding import Parameters
 from vla_embeddings.search.handles import Connection
 
@@ -75,10 +75,10 @@ class Leases:
         if self._last_key is not None:
             condition += f" AND {key} > {parameters.bind(self._last_key, target.key)}"
         source = f"t.{target.source.sql}" + ("" if target.holds_bytes else "::text")
-        records = await connection.fetch(
+        records = await scan(
+            connection,
             f"SELECT {key}, {source} FROM {target.table.sql} AS t WHERE {condition} "
             f"ORDER BY {key} LIMIT {self._block_rows} FOR NO KEY UPDATE SKIP LOCKED",
-            *parameters.values,
-            timeout=SCAN_SECONDS,
+            parameters,
         )
         return [Row(*record) for record in records]

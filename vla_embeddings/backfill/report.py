@@ -1,7 +1,8 @@
 """What a backfill is about to do, how far it is, and what came of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 IndexPlan = Literal["leave", "create", "rebuild"]
 
@@ -33,11 +34,14 @@ class BackfillProgress:
     total: int
 
 
+Progress = Callable[[BackfillProgress], None]
+
+
 @dataclass(frozen=True)
 class FailedRow:
     """A row that could not be embedded, by its primary key, and why."""
 
-    id: object
+    id: Any
     reason: str
 
 

@@ -1,27 +1,25 @@
 """`backfill`: from rows without a vector to rows with one, and an index over them."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
-from vla_embeddings.backfill.column import claim, count
-from vla_embeddings.backfill.indexing import build_index, drop_indexes, plan_index
+from vla_embeddings.backfill.column import claim
+from vla_embeddings.backfill.indexing import build_index, drop_indexes
+from vla_embeddings.backfill.leases import Leases
 from vla_embeddings.backfill.pace import Pace
-from vla_embeddings.backfill.pipeline import Pipeline
-from vla_embeddings.backfill.report import BackfillPlan, BackfillProgress, BackfillReport
-from vla_embeddings.backfill.sources import Embedder, checked_root
-from vla_embeddings.backfill.target import Target, find_target
+from vla_embeddings.backfill.pipeline import Pipeline, Tally
+from vla_embeddings.backfill.plan import count, make_plan
+from vla_embeddings.backfill.report import BackfillProgress, BackfillReport, Progress
+from vla_embeddings.backfill.sources import embedding_of
+from vla_embeddings.backfill.target import Kind, find_target
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.filters import Filters
 from vla_embeddings.search.handles import Handle, connected, opens_connections
 from vla_embeddings.service import EmbeddingService
 
-logger = logging.getLogger(__name__)
-
-Progress = Callable[[BackfillProgress], None]
+BLOCK_ROWS: dict[Kind, int] = {"text": 256, "image": 16}
+"""Rows leased, embedded and written at a time: what a model embeds at once, twice for images."""
 
 
 async def backfill(
@@ -31,7 +29,7 @@ async def backfill(
     table: str,
     source_column: str,
     embedding_column: str,
-    kind: Literal["text", "image"] = "text",
+    kind: Kind = "text",
     root: Path | None = None,
     filters: Filters | None = None,
     replace: bool = False,
@@ -59,7 +57,8 @@ async def backfill(
         rows_per_second: at most so many in the long run.
         index: see to the column's index, as `BackfillPlan.index` says; else it is left alone.
         dry_run: count and plan, and change nothing.
-        progress: called after each block, and a few times a second while the index is built.
+        progress: called at the start, after each block, and a few times a second while the
+            index is built.
         stop: once it is set, blocks at hand are finished and no further ones begun.
 
     Returns:
@@ -74,5 +73,62 @@ async def backfill(
         DatabaseUnavailable: the server went away; blocks before it stay written.
         Others: as `EmbeddingService.get_instruction_embedding`.
     """
-    started = _Run(db, service, kind, index=index, replace=replace)
-    """
+    pace = Pace(rows_per_second, block_rows=BLOCK_ROWS[kind])
+    if not opens_connections(db):
+        raise InvalidInput(
+            "A backfill works on several connections: pass a vla_embeddings.search.Database, an "
+            "asyncpg Pool or a SQLAlchemy AsyncEngine."
+        )
+    if replace and filters:
+        raise InvalidInput("replace empties the whole column, so it goes with no filters.")
+    fingerprint = await service.fingerprint(kind)
+    async with connected(db) as connection:
+        target = await find_target(
+            connection, table, source_column, embedding_column, kind=kind, filters=filters
+        )
+        embed = embedding_of(service, target, root)
+        plan = await make_plan(connection, target, fingerprint, replace=replace, index=index)
+        if dry_run:
+            return BackfillReport(plan, left=plan.pending, dry_run=True)
+        await claim(connection, target, fingerprint, replace=replace)
+    return await _carry_out(
+        Pipeline(
+            db=db,
+            target=target,
+            plan=plan,
+            embed=embed,
+            leases=Leases(target, block_rows=pace.block_rows),
+            pace=pace,
+            stop=stop or asyncio.Event(),
+            progress=progress or _silent,
+        )
+    )
+
+
+async def _carry_out(pipeline: Pipeline) -> BackfillReport:
+    db, target, plan = pipeline.db, pipeline.target, pipeline.plan
+    if plan.index == "rebuild":
+        await drop_indexes(db, target)
+    started = time.perf_counter()
+    tally = await pipeline.run() if plan.pending else Tally()
+    seconds = time.perf_counter() - started
+    async with connected(db) as connection:
+        _, without = await count(connection, target)
+    left = max(0, without - len(tally.failed))
+    stopped = pipeline.stop.is_set()
+    # A worker that still holds rows will build the index after them.
+    ready = plan.index != "leave" and not left and not stopped
+    index = await build_index(db, target, pipeline.progress) if ready else None
+    return BackfillReport(
+        plan,
+        embedded=tally.embedded,
+        failed=tuple(tally.failed),
+        left=left,
+        seconds=seconds,
+        index=index.name if index else None,
+        stopped=stopped,
+    )
+
+
+def _silent(_: BackfillProgress) -> None:
+    return

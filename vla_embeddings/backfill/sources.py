@@ -1,39 +1,81 @@
-"""What a row's source column says -> what is embedded."""
+"""What a row's source column says -> its vector."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+from vla_embeddings.backfill.leases import Row
+from vla_embeddings.backfill.report import FailedRow
+from vla_embeddings.backfill.target import Target
 from vla_embeddings.errors import InvalidInput
+from vla_embeddings.service import EmbeddingService, Vector
 
 MAX_FILE_BYTES = 64 * 2**20
-"""Largest image file that is read: a 20-megapixel PNG, twice over."""
+"""Largest image file that is read: a 20-megapixel image, uncompressed."""
+
+Embed = Callable[[Any], Awaitable[Vector]]
+"""A source, never NULL, to its vector; InvalidInput where it cannot be embedded."""
 
 
-def checked_root(root: Path) -> Path:
-    """`root` without links; InvalidInput where it is no folder."""
-    if not root.is_dir():
-        raise InvalidInput(f"The images' root {root} is no folder.")
-    return root.resolve()
+def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -> Embed:
+    """How the sources of `target` are embedded, past the service's cache.
+
+    Raises:
+        InvalidInput: `root` is missing, no folder, or of no use.
+    """
+
+    async def embed_text(text: str) -> Vector:
+        return await service.get_instruction_embedding(text, use_cache=False)
+
+    async def embed_content(content: bytes) -> Vector:
+        return await service.get_image_embedding(content, use_cache=False)
+
+    if target.kind == "text" or target.holds_bytes:
+        if root is not None:
+            raise InvalidInput(f"root is for images by path; {target.source.sql} holds none.")
+        return embed_text if target.kind == "text" else embed_content
+    if root is None or not root.is_dir():
+        raise InvalidInput(f"root must be the folder that the images are below; got {root}.")
+    folder = root.resolve()
+
+    async def embed_file(name: str) -> Vector:
+        return await embed_content(await asyncio.to_thread(read_below, folder, name))
+
+    return embed_file
 
 
-def read_below(root: Path, name: str) -> bytes:
-    """The content of the file that `name` says, from `root` on.
+async def embed_row(embed: Embed, row: Row) -> Vector | FailedRow:
+    """The row's vector, or why it cannot have one."""
+    try:
+        if row.source is None:
+            raise InvalidInput("It is NULL.")
+        return await embed(row.source)
+    except InvalidInput as error:
+        return FailedRow(row.key, str(error))
+
+
+def read_below(folder: Path, name: str) -> bytes:
+    """The content of the file that `name` says, starting from `folder`.
 
     Args:
-        root: as from `checked_root`.
+        folder: without links.
         name: a path from there, or an absolute one that lies below it.
 
     Raises:
-        InvalidInput: it leads outside `root` (by `..`, or by a link), or is no file that can be
-            read, of at most `MAX_FILE_BYTES`.
+        InvalidInput: it leads outside (by `..`, or by a link), or is no file of at most
+            `MAX_FILE_BYTES` that can be read.
     """
     try:
-        path = (root / name).resolve()
-        if not path.is_relative_to(root):
-            raise InvalidInput(f"{name!r} leads outside of {root}.")
-        if not path.is_file():  # a pipe would keep its reader waiting
-            raise InvalidInput(f"There is no file {name!r} below {root}.")
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder):
+            raise InvalidInput(f"{name!r} leads outside of {folder}.")
+        if not path.is_file():  # a pipe, for one, would keep its reader waiting
+            raise InvalidInput(f"There is no file {name!r} below {folder}.")
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
-            raise InvalidInput(f"{name!r} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read.")
+            raise InvalidInput(
+                f"{name!r} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read."
+            )
         return path.read_bytes()
-    except (OSError, RuntimeError) as error:  # the latter is a loop of links
+    except (OSError, RuntimeError) as error:  # the latter for a loop of links
         raise InvalidInput(f"{name!r} cannot be read: {error}") from error

@@ -1,13 +1,15 @@
 """Which rows are to get vectors: a table, its key, the columns to read and to write."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.models import Kind
 from vla_embeddings.search.binding import Parameters
 from vla_embeddings.search.catalog import Column, Table, forget, resolve
 from vla_embeddings.search.filters import Filters, conditions
 from vla_embeddings.search.handles import Connection
+
+Kind = Literal["text", "image"]
 
 _BYTES = "pg_catalog.bytea"
 
@@ -16,6 +18,7 @@ _BYTES = "pg_catalog.bytea"
 class Target:
     """The rows of `table` whose `embedding` is NULL, among those that pass `filters`."""
 
+    kind: Kind
     table: Table
     key: Column
     source: Column
@@ -24,7 +27,7 @@ class Target:
 
     @property
     def holds_bytes(self) -> bool:
-        """Whether the source is the content itself, not a text."""
+        """Whether the source is content, as bytes; else it is read as text."""
         return self.source.type == _BYTES
 
     def pending(self, parameters: Parameters) -> str:
@@ -69,6 +72,7 @@ async def find_target(
             "column."
         )
     target = Target(
+        kind=kind,
         table=found,
         key=found.scalar_column(found.key[0]),
         source=found.scalar_column(source_column),

@@ -1,12 +1,15 @@
-"""The transaction that all of a backfill's work runs in."""
+"""The transaction that all of a backfill's work runs in, and reading in it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
+
+from vla_embeddings.search.binding import Parameters
 from vla_embeddings.search.handles import Connection
 
-# Seconds for one statement, whatever the pool allows: passing over the rows that are done, or
-# counting, reads the whole table.
+# Seconds for one statement, whatever the pool allows: counting, or passing over the rows that are
+# done, may read the whole table.
 SCAN_SECONDS = 86_400.0
 
 # For this transaction alone. A lease idles while its rows are embedded, which a server may forbid
@@ -26,3 +29,14 @@ async def working(connection: Connection) -> AsyncIterator[None]:
     async with connection.transaction():
         await connection.execute(_SETTINGS)
         yield
+
+
+async def scan(connection: Connection, sql: str, parameters: Parameters) -> list[asyncpg.Record]:
+    """Run one statement, however long; InvalidInput for a value that its column cannot hold."""
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(
+            sql, *parameters.values, timeout=SCAN_SECONDS
+        )
+    except asyncpg.DataError as error:
+        raise parameters.explain(error) from error
+    return rows

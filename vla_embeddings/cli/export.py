@@ -35,7 +35,7 @@ OutputOption = Annotated[
 def export(
     model: ModelOption = Models.ALL,
     precision: Annotated[
-        str, typer.Option(help="One or more of fp32, fp16, separated by commas.")
+        str, typer.Option(help="One or more of fp32, fp16, int8, separated by commas.")
     ] = "fp32",
     source: Annotated[
         str,
@@ -62,7 +62,7 @@ def export(
 
     Exit status 1 and nothing written where the weights are not to be had, a graph lacks its fused
     operators, or its vectors differ from PyTorch's: by more than 1e-4 anywhere in fp32, below a
-    cosine of 0.9995 in fp16.
+    cosine of 0.9995 in fp16, of 0.99 (texts) or 0.998 (images) in int8.
     """
     from vla_embeddings.export import ensure_exported
 

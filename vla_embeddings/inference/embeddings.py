@@ -10,13 +10,12 @@ from typing import Any, Self, TypeAlias, TypeVar
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.inference.consent import Consent, ConsentCheck
 from vla_embeddings.inference.forget import Forgotten, clear
-from vla_embeddings.inference.outcome import Embedded, Outcome, Reason, failure
+from vla_embeddings.inference.outcome import Embedded, Outcome, Reason, counted, outcome_of
 from vla_embeddings.inference.record import Fate, Inference, Kind, OnLost
 from vla_embeddings.inference.recorder import Recorder
 from vla_embeddings.inference.writer import Writer
 from vla_embeddings.metrics import (
     INFERENCE_ADDED_SECONDS,
-    INFERENCE_OUTCOMES,
     STORAGE_FAILED,
     STORAGE_REFUSED,
 )
@@ -113,7 +112,7 @@ class InferenceEmbeddings:
             The action, and for each embedding the vector or the reason why there is none.
         """
         if len(self._making) >= MAX_MAKING:
-            return await action, _counted(Embedded(_OVERLOADED, _OVERLOADED))
+            return await action, counted(Embedded(_OVERLOADED, _OVERLOADED))
         making: _Making = {
             "instruction": self._make(self._service.get_instruction_embedding(instruction)),
             "image": self._make(self._service.get_image_embedding(image)),
@@ -127,7 +126,7 @@ class InferenceEmbeddings:
             raise
         if analytics_id is not None:
             self._store_later(making, Inference(analytics_id, customer_id, robot_type))
-        return result, _counted(Embedded(_so_far(making["instruction"]), _so_far(making["image"])))
+        return result, counted(Embedded(_so_far(making["instruction"]), _so_far(making["image"])))
 
     async def forget_customer(self, customer_id: str) -> Forgotten:
         """Clear a customer's vectors from both tables, and drop those waiting to be written.
@@ -173,7 +172,7 @@ class InferenceEmbeddings:
             await asyncio.wait(unfinished)
 
     def _make(self, embedding: Coroutine[Any, Any, Vector]) -> asyncio.Task[Outcome]:
-        task = asyncio.create_task(_outcome(embedding))
+        task = asyncio.create_task(outcome_of(embedding))
         self._making.add(task)
         task.add_done_callback(self._making.discard)
         return task
@@ -201,24 +200,5 @@ class InferenceEmbeddings:
                 STORAGE_REFUSED.labels(verdict).inc()
 
 
-async def _outcome(embedding: Awaitable[Vector]) -> Outcome:
-    try:
-        vector = await embedding
-        vector.setflags(write=False)  # it goes to the caller and to the database
-        return Outcome(vector)
-    except Exception as error:
-        outcome = failure(error)
-    if outcome.reason is Reason.FAILED:
-        logger.warning("No embedding: %s", outcome.detail, extra={"reason": str(outcome.reason)})
-    return outcome
-
-
 def _so_far(task: asyncio.Task[Outcome]) -> Outcome:
     return task.result() if task.done() else _LATE
-
-
-def _counted(embedded: Embedded) -> Embedded:
-    outcomes: dict[Kind, Outcome] = {"instruction": embedded.instruction, "image": embedded.image}
-    for kind, outcome in outcomes.items():
-        INFERENCE_OUTCOMES.labels(kind, outcome.reason or "returned").inc()
-    return embedded

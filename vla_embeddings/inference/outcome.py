@@ -1,5 +1,7 @@
 """What an inference gets: each vector, or the reason why it is not there."""
 
+import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.errors import EmbeddingsDisabled, InvalidInput, Overloaded
+from vla_embeddings.metrics import INFERENCE_OUTCOMES
+
+logger = logging.getLogger(__name__)
 
 
 class Reason(StrEnum):
@@ -41,8 +46,28 @@ class Embedded:
     """Its vector has shape (512,)."""
 
 
-def failure(error: Exception) -> Outcome:
-    """The outcome of a computation that raised `error`."""
+async def outcome_of(embedding: Awaitable[NDArray[np.float32]]) -> Outcome:
+    """Await one embedding; what it raises becomes the outcome."""
+    try:
+        vector = await embedding
+        vector.setflags(write=False)  # it goes to the caller and to the database
+        return Outcome(vector)
+    except Exception as error:
+        outcome = _failure(error)
+    if outcome.reason is Reason.FAILED:
+        logger.warning("No embedding: %s", outcome.detail, extra={"reason": str(outcome.reason)})
+    return outcome
+
+
+def counted(embedded: Embedded) -> Embedded:
+    """The same, once the metrics have taken note of it."""
+    outcomes = {"instruction": embedded.instruction, "image": embedded.image}
+    for kind, outcome in outcomes.items():
+        INFERENCE_OUTCOMES.labels(kind, outcome.reason or "returned").inc()
+    return embedded
+
+
+def _failure(error: Exception) -> Outcome:
     match error:
         case InvalidInput():
             reason = Reason.INVALID_INPUT

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -21,9 +22,10 @@ LINGER_SECONDS = 0.05
 MAX_PAUSE_SECONDS = 2.0
 """Longest pause between attempts while nothing can be written; they double up to it."""
 
-# The caller's transaction may still hold the row back when the first attempt is made.
-ROW_SECONDS = 60.0
-# asyncpg lets a cancelled query end on the server first, which a halted server never does.
+PATIENCE_SECONDS = 60.0
+"""How long a row may be missing or blocked: the caller's transaction may not have ended yet."""
+# A pool takes a connection back once its query is cancelled on the server, which a halted server
+# never confirms; a second cancellation ends that wait.
 CANCEL_SECONDS = 1.0
 
 
@@ -40,6 +42,7 @@ class Recorder:
         self._queue_rows = queue_rows
         self._on_lost = on_lost
         self._queue: deque[Record] = deque()
+        self._blocked: set[Record] = set()
         self._arrived = asyncio.Event()
         # Held while a batch is under way: its records stay at the head of the queue.
         self._writing = asyncio.Lock()
@@ -71,6 +74,7 @@ class Recorder:
             kept = [record for record in records if record.inference.customer_id != customer_id]
             for record in kept:
                 self._put(record)
+            self._blocked &= set(kept)
         return len(records) - len(kept)
 
     async def close(self, *, seconds: float) -> None:
@@ -79,7 +83,7 @@ class Recorder:
         self._closing = True
         self._arrived.set()
         await asyncio.wait((self._task,), timeout=seconds)
-        if not self._task.done():
+        while not self._task.done():
             self._task.cancel()
             await asyncio.wait((self._task,), timeout=CANCEL_SECONDS)
         for record in self._take(len(self._queue)):
@@ -99,17 +103,31 @@ class Recorder:
         """Try the head of the queue; whether any of it is settled."""
         async with self._writing:
             batch = list(islice(self._queue, BATCH_ROWS))
-            attempts = await self._writer.write(batch)
+            attempts = [self._judged(attempt) for attempt in await self._writer.write(batch)]
             self._take(len(batch))
             settled = [attempt for attempt in attempts if not self._requeued(attempt)]
         for attempt in settled:
+            self._blocked.discard(attempt.record)
             self._settle(attempt)
         return bool(settled)
+
+    def _judged(self, attempt: Attempt) -> Attempt:
+        """The attempt, seen with earlier ones of the same record.
+
+        Tried alone, a blocked record looks as if nothing at all could be written.
+        """
+        if attempt.fate is Fate.BLOCKED:
+            self._blocked.add(attempt.record)
+        elif attempt.fate is Fate.WAITING and attempt.record in self._blocked:
+            return replace(attempt, fate=Fate.BLOCKED)
+        return attempt
 
     def _requeued(self, attempt: Attempt) -> bool:
         """Put a record that may be tried again behind the others; whether it was one."""
         age = time.monotonic() - attempt.record.accepted
-        again = attempt.fate is Fate.WAITING or (attempt.fate is Fate.NO_ROW and age < ROW_SECONDS)
+        again = attempt.fate is Fate.WAITING or (
+            attempt.fate in (Fate.NO_ROW, Fate.BLOCKED) and age < PATIENCE_SECONDS
+        )
         if again:
             self._put(attempt.record)
         return again

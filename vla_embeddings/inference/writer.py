@@ -74,12 +74,10 @@ class Writer:
             raise
         except Exception:
             attempts = [await self._write_one(kind, record) for record in records]
-        # Where others could be written, the fault is the row's own.
-        works = any(attempt.fate is Fate.STORED for attempt in attempts)
+        if all(attempt.fate is not Fate.STORED for attempt in attempts):
+            return attempts
         return [
-            replace(attempt, fate=Fate.REFUSED)
-            if works and attempt.fate is Fate.WAITING
-            else attempt
+            replace(attempt, fate=Fate.BLOCKED) if attempt.fate is Fate.WAITING else attempt
             for attempt in attempts
         ]
 

@@ -1,0 +1,67 @@
+"""A service that embeds at once and keeps a record of it; also a worker process to be killed.
+
+Run as a program, it backfills `instruction_analytics` at the first argument, a DSN, and appends
+every text that it embeds to the file that the second names.
+"""
+
+import asyncio
+import hashlib
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_embeddings import EmbeddingService
+from vla_embeddings.backfill import backfill
+from vla_embeddings.models import Kind
+from vla_embeddings.search import Database
+
+SECONDS = 0.03
+"""How long a block takes to embed: so that workers take turns, and kills hit every stage."""
+
+
+def vector_of(text: str) -> NDArray[np.float32]:
+    """A vector (384,) float32 that only this text has."""
+    return np.tile(np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8), 12) + 1.0
+
+
+class RecordedService(EmbeddingService):
+    """Embeds texts with `vector_of`; `record` hears each, and `started` is set by the first."""
+
+    def __init__(self, record: list[str] | Path, *, model: str = "recorded") -> None:
+        super().__init__()
+        self._record = record
+        self._model = model
+        self.started = asyncio.Event()
+
+    async def fingerprint(self, kind: Kind) -> str:
+        return self._model
+
+    async def get_instruction_embedding(
+        self, instruction: str, use_cache: bool = True
+    ) -> NDArray[np.float32]:
+        assert not use_cache
+        if isinstance(self._record, list):
+            self._record.append(instruction)
+        else:
+            with self._record.open("a") as file:
+                file.write(instruction + "\n")
+        self.started.set()
+        await asyncio.sleep(SECONDS)
+        return vector_of(instruction)
+
+
+async def _work(dsn: str, record: str) -> None:
+    async with RecordedService(Path(record)) as service, await Database.connect(dsn) as db:
+        await backfill(
+            db,
+            service,
+            table="instruction_analytics",
+            source_column="instruction",
+            embedding_column="instruction_embedding",
+        )
+
+
+if __name__ == "__main__":
+    asyncio.run(_work(*sys.argv[1:]))

@@ -1,0 +1,108 @@
+"""`vla-embeddings backfill`: counts, exit statuses, and an orderly end on a signal."""
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.backfill.conftest import TABLE, Fill, add_rows, stored
+from vla_embeddings.search import Database
+
+Start = Callable[..., Awaitable[Process]]
+
+COMMAND = Path(sys.executable).with_name("vla-embeddings")
+WORDS = (
+    *("backfill", "--table", TABLE, "--source-column", "instruction"),
+    *("--embedding-column", "instruction_embedding"),
+)
+
+
+@pytest.fixture
+def start(dsn: str, models_dir: Path) -> Start:
+    """Starts the installed command on this test's database."""
+
+    async def start(*words: str) -> Process:
+        return await asyncio.create_subprocess_exec(
+            COMMAND,
+            *WORDS,
+            *words,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "EMBEDDING_DATABASE_URL": dsn,
+                "EMBEDDING_MODELS_DIR": str(models_dir),
+            },
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+
+    return start
+
+
+async def test_the_documents_command_fills_the_table(
+    db: Database, start: Start, fill: Fill
+) -> None:
+    await fill(20)
+
+    counted = await start("--dry-run")
+    told, _ = await counted.communicate()
+    filled = await start()
+    report, _ = await filled.communicate()
+
+    assert (counted.returncode, filled.returncode) == (0, 0)
+    assert told.decode().startswith("Would embed 20 rows of")
+    assert report.decode().startswith("Embedded 20 of 20 rows of")
+    assert "Built the index instruction_analytics_instruction_embedding" in report.decode()
+    assert len(await stored(db)) == 20
+
+
+async def test_rows_that_cannot_be_embedded_are_listed_and_exit_with_1(
+    db: Database, start: Start
+) -> None:
+    await add_rows(db, ["open the drawer", "", None, "wait"])
+    await db.pool.execute(f"UPDATE {TABLE} SET customer_id = 'a=b' WHERE id < 4")
+
+    process = await start("--json", "--where", "customer_id=a=b", "--no-index")
+    output, _ = await process.communicate()
+
+    report = json.loads(output)
+    assert process.returncode == 1
+    assert (report["embedded"], report["left"], report["plan"]["pending"]) == (1, 0, 3)
+    assert [row["id"] for row in report["failed"]] == [2, 3]
+    assert report["rows_per_second"] > 0
+    for_people, _ = await (await start()).communicate()
+    assert "2 rows cannot be embedded:\n  2: " in for_people.decode()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_after_the_rows_at_hand_with_a_summary(
+    db: Database, start: Start, fill: Fill, signum: signal.Signals
+) -> None:
+    await fill(500)
+    process = await start("--json", "--rows-per-second", "20")
+    # Another process writes: there is no event to wait for.
+    while not (await stored(db)):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+    process.send_signal(signum)
+    output, told = await process.communicate()
+
+    report = json.loads(output)
+    assert process.returncode == 128 + signum
+    assert report["stopped"]
+    assert report["embedded"] == len(await stored(db)) == 500 - report["left"]
+    assert "Stopping after the rows at hand" in told.decode()
+
+
+@pytest.mark.parametrize("words", [["--where", "customer_id"], ["--root", "/"]])
+async def test_an_unusable_option_is_one_line(start: Start, words: list[str]) -> None:
+    process = await start(*words)
+    _, told = await process.communicate()
+
+    assert process.returncode == 1
+    assert told.decode().strip().startswith("error: ")
+    assert "Traceback" not in told.decode()

@@ -1,0 +1,169 @@
+"""Runs that end too early, and runs beside each other."""
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+import asyncpg
+import numpy as np
+import pytest
+
+from tests.backfill.conftest import COLUMN, NAMES, TABLE, Fill, stored
+from tests.backfill.recorded import RecordedService, vector_of
+from vla_embeddings.backfill import backfill
+from vla_embeddings.errors import DatabaseUnavailable
+from vla_embeddings.search import Database, list_indexes
+
+IN_FLIGHT = 3 * 256
+ROOT = Path(__file__).parents[2]
+
+
+async def _count_writes(db: Database) -> None:
+    """From now on, `writes` has a row for each vector that was written and committed."""
+    await db.pool.execute(
+        "CREATE TABLE writes (id bigint);"
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO writes VALUES (NEW.id); RETURN NEW; END';"
+        f"CREATE TRIGGER note AFTER UPDATE OF {COLUMN} ON {TABLE} "
+        "FOR EACH ROW EXECUTE FUNCTION note()"
+    )
+
+
+async def _worker(dsn: str, record: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.backfill.recorded", dsn, str(record)), cwd=ROOT
+    )
+
+
+async def _expect_all(db: Database, instructions: list[str]) -> None:
+    vectors = await stored(db)
+    assert len(vectors) == len(instructions)
+    for key, vector in vectors.items():
+        np.testing.assert_array_equal(vector, vector_of(instructions[key - 1]))
+    written = await db.pool.fetch("SELECT id FROM writes ORDER BY id")
+    assert [row["id"] for row in written] == list(range(1, len(instructions) + 1))
+
+
+async def test_a_run_killed_at_random_is_gone_on_with_and_nothing_is_done_twice(
+    db: Database, dsn: str, fill: Fill, tmp_path: Path
+) -> None:
+    """But for the rows in flight at each kill: those are embedded again, and written once."""
+    instructions = await fill(8000)
+    await _count_writes(db)
+    record, generator, kills = tmp_path / "record", random.Random(0), 10
+    for _ in range(kills):
+        goal = await db.pool.fetchval("SELECT count(*) FROM writes") + generator.randrange(600)
+        worker = await _worker(dsn, record)
+        # Another process writes: there is no event to wait for.
+        while await db.pool.fetchval("SELECT count(*) FROM writes") <= goal:  # noqa: ASYNC110
+            await asyncio.sleep(generator.random() / 50)
+        worker.kill()
+        await worker.wait()
+    last = await _worker(dsn, record)
+    assert await last.wait() == 0
+
+    await _expect_all(db, instructions)
+    embedded = record.read_text().splitlines()
+    assert set(embedded) == set(instructions)
+    assert len(embedded) <= len(instructions) + kills * IN_FLIGHT
+    assert [index.state for index in await list_indexes(db, TABLE)] == ["valid"]
+
+
+async def test_workers_beside_each_other_share_the_rows_without_overlap(
+    db: Database, dsn: str, fill: Fill
+) -> None:
+    instructions = await fill(6000)
+    await _count_writes(db)
+    async with await Database.connect(dsn) as other:
+        records: tuple[list[str], list[str]] = ([], [])
+        reports = await asyncio.gather(
+            *(
+                backfill(handle, RecordedService(record), **NAMES)
+                for handle, record in zip((db, other), records, strict=True)
+            )
+        )
+
+    await _expect_all(db, instructions)
+    assert sorted(records[0] + records[1]) == sorted(instructions)
+    assert [report.embedded for report in reports] == [len(record) for record in records]
+    assert all(report.embedded > 1000 for report in reports)
+    assert [index.state for index in await list_indexes(db, TABLE)] == ["valid"]
+
+
+async def test_rows_that_another_worker_lets_go_are_taken_in_the_second_pass(
+    db: Database, fill: Fill
+) -> None:
+    await fill(1000)
+    async with db.pool.acquire() as connection:
+        other = connection.transaction()
+        await other.start()
+        await connection.execute(f"SELECT FROM {TABLE} WHERE id <= 10 FOR NO KEY UPDATE")
+        service = RecordedService([])
+        run = asyncio.create_task(backfill(db, service, **NAMES))
+        await service.started.wait()
+        await other.rollback()
+        report = await run
+
+    assert (report.embedded, report.left) == (1000, 0)
+
+
+async def test_rows_in_others_hands_are_left_and_the_index_with_them(
+    db: Database, fill: Fill
+) -> None:
+    await fill(20)
+    async with db.pool.acquire() as connection, connection.transaction():
+        await connection.execute(f"SELECT FROM {TABLE} WHERE id <= 5 FOR NO KEY UPDATE")
+        report = await backfill(db, RecordedService([]), **NAMES)
+
+    assert (report.embedded, report.left, report.index) == (15, 5, None)
+    assert (await backfill(db, RecordedService([]), **NAMES)).index is not None
+
+
+async def test_a_leased_row_cannot_change_but_others_may_refer_to_it(
+    db: Database, fill: Fill
+) -> None:
+    """So the vector is that of the text, and inserts of the platform do not wait."""
+    await fill(1)
+    await db.pool.execute(f"CREATE TABLE notes (of bigint REFERENCES {TABLE})")
+    service = RecordedService([])
+    run = asyncio.create_task(backfill(db, service, **NAMES))
+    await service.started.wait()
+    await db.pool.execute("INSERT INTO notes VALUES (1)")
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await db.pool.execute(f"SELECT FROM {TABLE} WHERE id = 1 FOR NO KEY UPDATE NOWAIT")
+
+    assert (await run).embedded == 1
+
+
+async def test_a_database_that_goes_away_is_said_and_the_next_run_goes_on(
+    db: Database, dsn: str, fill: Fill
+) -> None:
+    instructions = await fill(3000)
+    await _count_writes(db)
+    killer = await asyncpg.connect(dsn)
+    for delay in (0.0, 0.02, 0.05, 0.1):
+        run = asyncio.create_task(backfill(db, RecordedService([]), **NAMES))
+        await asyncio.sleep(delay)
+        await killer.execute(
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
+            "WHERE application_name = 'vla-embeddings' AND datname = current_database()"
+        )
+        with pytest.raises(DatabaseUnavailable):
+            await run
+    await killer.close()
+
+    assert (await backfill(db, RecordedService([]), **NAMES)).left == 0
+    await _expect_all(db, instructions)
+
+
+async def test_a_cancelled_run_leaves_no_lock_behind(db: Database, fill: Fill) -> None:
+    await fill(1000)
+    service = RecordedService([])
+    run = asyncio.create_task(backfill(db, service, **NAMES))
+    await service.started.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+    assert (await backfill(db, RecordedService([]), **NAMES)).left == 0

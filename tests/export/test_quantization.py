@@ -1,0 +1,196 @@
+"""Eight bits keep an encoder's vectors, on every CPU and in every batch."""
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from tests.models.artifacts import copy_of, vouch_for
+from vla_embeddings.export.calibration import calibration_feeds, observe
+from vla_embeddings.export.parity import encode, measure
+from vla_embeddings.export.quantization import RECIPES, Recipe, quantize_graph
+from vla_embeddings.export.smoothing import smoothing_factors
+from vla_embeddings.models import (
+    CLIP_IMAGE,
+    CLIP_TEXT,
+    MINILM,
+    Artifact,
+    ArtifactStore,
+    Kind,
+    Model,
+)
+from vla_embeddings.runtime import CPU_CHOICE, ImageEncoder, TextEncoder, preprocess
+from vla_embeddings.samples import make_instructions, make_scenes
+
+RNG = np.random.default_rng(0)
+# One activation that rounds to its neighbour moves a vector by less than this.
+BATCH_BOUND = 1e-3
+MODELS = (MINILM, CLIP_IMAGE, CLIP_TEXT)
+
+
+@pytest.fixture(scope="module")
+def quantized(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Artifact]:
+    """Every model in 8 bits, by its kind."""
+    artifacts: dict[Kind, Artifact] = {}
+    for model in MODELS:
+        artifact = copy_of(
+            ArtifactStore(models_dir).open(model, "fp32"), tmp_path_factory.mktemp(model.kind)
+        )
+        graph = quantize_graph(
+            onnx.load(artifact.graph), RECIPES[model.kind], calibration_feeds(artifact)
+        )
+        onnx.save(graph, artifact.graph)
+        artifacts[model.kind] = vouch_for(artifact)
+    return artifacts
+
+
+def _product(weights: NDArray[np.float32], name: str = "product") -> ModelProto:
+    """x @ weights."""
+    rows, columns = weights.shape
+    return helper.make_model(
+        helper.make_graph(
+            [helper.make_node("MatMul", ["x", "weights"], ["y"], name)],
+            "product",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", rows])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", columns])],
+            [numpy_helper.from_array(weights, "weights")],
+        ),
+        opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)],
+        ir_version=8,
+    )
+
+
+def _run(graph: ModelProto, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    outputs = cast(list[NDArray[np.float32]], session.run(None, {"x": x}))
+    return outputs[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "min_cosine"),
+    [(MINILM, 0.99), (CLIP_IMAGE, 0.998), (CLIP_TEXT, 0.995)],
+    ids=lambda value: value.kind if isinstance(value, Model) else None,
+)
+def test_vectors_stay_close_to_pytorchs(
+    quantized: dict[Kind, Artifact], model: Model, min_cosine: float
+) -> None:
+    artifact = quantized[model.kind]
+    with np.load(artifact.parity) as samples:
+        inputs, expected = samples["inputs"], samples["expected"]
+
+    vectors = encode(artifact, inputs.tolist() if inputs.dtype.kind == "U" else inputs)
+
+    assert measure(vectors, expected).min_cosine >= min_cosine
+
+
+@pytest.mark.parametrize(
+    ("model", "attention", "products", "kept"),
+    [(MINILM, 6, 12, 6), (CLIP_IMAGE, 11, 41, 0), (CLIP_TEXT, 11, 40, 0)],
+    ids=lambda value: value.kind if isinstance(value, Model) else None,
+)
+def test_every_product_by_a_constant_is_quantized_but_minilms_ffn_outputs(
+    quantized: dict[Kind, Artifact], model: Model, attention: int, products: int, kept: int
+) -> None:
+    graph = onnx.load(quantized[model.kind].graph).graph
+    constants = {entry.name for entry in graph.initializer}
+
+    operators = [node.op_type for node in graph.node]
+
+    assert operators.count("QAttention") == attention
+    assert operators.count("MatMulIntegerToFloat") == products
+    in_fp32 = [node for node in graph.node if node.op_type in ("Attention", "MatMul")]
+    assert len([node for node in in_fp32 if node.input[1] in constants]) == kept
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.kind)
+def test_weights_are_too_small_to_overflow_16_bits_without_vnni(
+    quantized: dict[Kind, Artifact], model: Model
+) -> None:
+    graph = onnx.load(quantized[model.kind].graph).graph
+    largest = max(
+        int(np.abs(numpy_helper.to_array(entry).astype(int)).max())
+        for entry in graph.initializer
+        if entry.data_type == TensorProto.INT8
+    )
+
+    assert largest == 63
+    assert 2 * 255 * largest < 2**15
+
+
+def test_a_batch_of_texts_equals_its_texts_one_by_one(quantized: dict[Kind, Artifact]) -> None:
+    encoder = TextEncoder.load(quantized["text"], CPU_CHOICE, threads=2)
+    texts = [*make_instructions(60), "go", "block " * 300]
+
+    together = encoder.encode(texts)
+
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=BATCH_BOUND)
+
+
+def test_a_batch_of_images_equals_its_images_one_by_one(quantized: dict[Kind, Artifact]) -> None:
+    encoder = ImageEncoder.load(quantized["image"], CPU_CHOICE, threads=2)
+    pixels = np.stack([preprocess(scene.image) for scene in make_scenes(5)])
+
+    together = encoder.encode(pixels)
+
+    alone = np.concatenate([encoder.encode(image[None]) for image in pixels])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=BATCH_BOUND)
+
+
+def test_smoothing_saves_small_channels_from_a_large_one() -> None:
+    weights = RNG.standard_normal((16, 8)).astype(np.float32)
+    x = RNG.standard_normal((500, 16)).astype(np.float32)
+    x[:, 3] *= 200
+    plain = _product(weights)
+
+    def error(alpha: float) -> float:
+        quantized = quantize_graph(plain, Recipe(alpha), [{"x": x}])
+        return float(np.abs(_run(quantized, x) - x @ weights).mean())
+
+    assert error(0.5) < error(0.0) / 3
+
+
+def test_half_the_spread_of_channels_moves_into_the_weights_at_one_half() -> None:
+    weights = np.array([[1, -4], [4, 1]], np.float32)
+
+    factors = smoothing_factors(np.array([16, 1], np.float32), weights, 0.5)
+
+    np.testing.assert_allclose(factors, [2, 0.5], rtol=1e-6)
+
+
+def test_dead_channels_and_dead_outputs_stay_finite() -> None:
+    weights = RNG.standard_normal((4, 3)).astype(np.float32)
+    weights[:, 1] = 0
+    x = RNG.standard_normal((20, 4)).astype(np.float32)
+    x[:, 2] = 0
+
+    y = _run(quantize_graph(_product(weights), Recipe(0.5), [{"x": x}]), x)
+
+    np.testing.assert_allclose(y, x @ weights, rtol=0, atol=0.1)
+    assert not y[:, 1].any()
+
+
+def test_what_a_recipe_keeps_is_left_alone() -> None:
+    weights = RNG.standard_normal((4, 3)).astype(np.float32)
+    graph = _product(weights, "layer.0/output")
+
+    kept = quantize_graph(graph, Recipe(0.5, keep=("0/output",)), [])
+
+    assert [node.op_type for node in kept.graph.node] == ["MatMul"]
+
+
+def test_ranges_span_all_batches() -> None:
+    batches = [{"x": np.array([[1, -5]], np.float32)}, {"x": np.array([[-2, 3]], np.float32)}]
+
+    seen = observe(_product(np.eye(2, dtype=np.float32)), ["y"], batches)["y"]
+
+    assert seen.low.tolist() == [-2, -5]
+    assert seen.high.tolist() == [1, 3]
+    assert seen.magnitude.tolist() == [2, 5]

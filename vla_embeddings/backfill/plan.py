@@ -1,0 +1,49 @@
+"""What a backfill is about to do, counted."""
+
+from vla_embeddings.backfill.column import is_foreign
+from vla_embeddings.backfill.indexing import plan_index
+from vla_embeddings.backfill.report import BackfillPlan
+from vla_embeddings.backfill.target import Target
+from vla_embeddings.backfill.transaction import scan, working
+from vla_embeddings.search.binding import Parameters
+from vla_embeddings.search.fingerprint import check_fingerprint
+from vla_embeddings.search.handles import Connection
+
+
+async def make_plan(
+    connection: Connection, target: Target, fingerprint: str, *, replace: bool, index: bool
+) -> BackfillPlan:
+    """Count rows and see to the index; `replace` and `index` are as in `backfill`.
+
+    Raises:
+        SearchError: the column holds vectors of another model, and `replace` is not set.
+    """
+    if not replace:
+        check_fingerprint(target.table, target.embedding, fingerprint)
+    vectors, pending = await count(connection, target)
+    if replace and is_foreign(target, fingerprint):
+        vectors, pending = 0, vectors + pending
+    what = await plan_index(connection, target, vectors, pending) if index else "leave"
+    return BackfillPlan(
+        table=target.table.sql,
+        source_column=target.source.name,
+        embedding_column=target.embedding.name,
+        fingerprint=fingerprint,
+        vectors=vectors,
+        pending=pending,
+        index=what,
+    )
+
+
+async def count(connection: Connection, target: Target) -> tuple[int, int]:
+    """Rows of the table that have a vector, and rows of `target` that have none."""
+    parameters = Parameters()
+    condition = target.pending(parameters)
+    async with working(connection):
+        [(vectors, pending)] = await scan(
+            connection,
+            f"SELECT count(t.{target.embedding.sql}), count(*) FILTER (WHERE {condition}) "
+            f"FROM {target.table.sql} AS t",
+            parameters,
+        )
+    return vectors, pending

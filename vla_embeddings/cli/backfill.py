@@ -1,0 +1,195 @@
+"""`vla-embeddings backfill`: vectors for the rows that a table has already."""
+
+import asyncio
+import dataclasses
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import TaskID
+
+from vla_embeddings.cli.db import DatabaseUrl, given_database_url
+from vla_embeddings.cli.output import Json, print_json, progress_bars, stderr, stdout
+from vla_embeddings.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from vla_embeddings.backfill import BackfillProgress, BackfillReport
+    from vla_embeddings.backfill.report import Progress
+
+SHOWN_FAILURES = 20
+
+INDEX_PLANS = {
+    "leave": "leave its index as it is",
+    "create": "create an index at the end",
+    "rebuild": "drop its index, and build it anew at the end",
+}
+
+
+class KindOption(StrEnum):
+    """What the source column holds."""
+
+    text = "text"
+    image = "image"
+
+
+def backfill(
+    table: Annotated[str, typer.Option(help="Table, or schema.table, as the database has it.")],
+    source_column: Annotated[
+        str, typer.Option(help="What is embedded: instructions, image files as bytea, or paths.")
+    ],
+    embedding_column: Annotated[str, typer.Option(help="Where the vectors go.")],
+    kind: Annotated[KindOption, typer.Option(help="What the sources are.")] = KindOption.text,
+    root: Annotated[
+        Path | None, typer.Option(help="The folder that images' paths start from and never leave.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only rows whose text column has this value: column=value. May be repeated."
+        ),
+    ] = None,
+    rows_per_second: Annotated[
+        float | None, typer.Option(help="At most so many.", show_default="no limit")
+    ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Empty the column first where another model filled it."),
+    ] = False,
+    index: Annotated[
+        bool, typer.Option(help="Build the column's index at the end where that is best.")
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count, say what would be done, and do nothing.")
+    ] = False,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Give a vector to every row that has none.
+
+    May be stopped and run again, and run by several workers at once. Exits with 1 where rows
+    cannot be embedded, with 130 or 143 where SIGINT or SIGTERM stopped it: after the rows at
+    hand, or at once if sent twice.
+    """
+    from vla_embeddings import EmbeddingService
+    from vla_embeddings.backfill import backfill as fill
+    from vla_embeddings.search import Database
+
+    address = given_database_url(database_url)
+    filters = _filters(where or [])
+    caught: list[int] = []
+
+    async def run() -> "BackfillReport":
+        async with EmbeddingService() as service, await Database.connect(address) as db:
+            with _stopping(caught) as stop, _progress(f"{table}.{embedding_column}") as progress:
+                return await fill(
+                    db,
+                    service,
+                    table=table,
+                    source_column=source_column,
+                    embedding_column=embedding_column,
+                    kind=kind.value,
+                    root=root,
+                    filters=filters,
+                    rows_per_second=rows_per_second,
+                    replace=replace,
+                    index=index,
+                    dry_run=dry_run,
+                    progress=progress,
+                    stop=stop,
+                )
+
+    report = asyncio.run(run())
+    if as_json:
+        print_json({**dataclasses.asdict(report), "rows_per_second": report.rows_per_second})
+    else:
+        _show(report)
+    if caught:
+        raise typer.Exit(128 + caught[0])
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _filters(words: list[str]) -> dict[str, object]:
+    filters: dict[str, object] = {}
+    for word in words:
+        column, equals, value = word.partition("=")
+        if not equals or column in filters:
+            raise ConfigurationError(
+                f"--where {word}: expected column=value, each column once; for more, call "
+                "vla_embeddings.backfill.backfill."
+            )
+        filters[column] = value
+    return filters
+
+
+@contextmanager
+def _stopping(caught: list[int]) -> Iterator[asyncio.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second has its usual effect."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def release() -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(signum)
+
+    def catch(signum: int) -> None:
+        caught.append(signum)
+        stop.set()
+        release()
+        stderr.print("Stopping after the rows at hand; once more to stop at once.")
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, catch, signum)
+    try:
+        yield stop
+    finally:
+        release()
+
+
+@contextmanager
+def _progress(name: str) -> Iterator["Progress"]:
+    """A bar for each phase, with its speed."""
+    with progress_bars() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(progress: "BackfillProgress") -> None:
+            if progress.phase not in tasks:
+                tasks[progress.phase] = bars.add_task(name)
+            task = tasks[progress.phase]
+            bars.update(task, completed=progress.done, total=progress.total)
+            speed = next(t.speed for t in bars.tasks if t.id == task) or 0
+            bars.update(task, description=f"{name} {progress.phase} {speed:,.0f}/s")
+
+        yield show
+
+
+def _show(report: "BackfillReport") -> None:
+    for line in _lines(report):
+        stdout.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(report: "BackfillReport") -> Iterator[str]:
+    plan = report.plan
+    if report.dry_run:
+        yield (
+            f"Would embed {plan.pending:,} rows of {plan.table} with {plan.fingerprint}, beside "
+            f"{plan.vectors:,} that keep their vector, and {INDEX_PLANS[plan.index]}."
+        )
+        return
+    yield (
+        f"Embedded {report.embedded:,} of {plan.pending:,} rows of {plan.table} in "
+        f"{report.seconds:.1f} s ({report.rows_per_second:,.0f} rows/s)."
+    )
+    if report.index:
+        yield f"Built the index {report.index}."
+    if report.left:
+        yield f"{report.left:,} rows are left, to the next run or to workers still at it."
+    if report.failed:
+        yield f"{len(report.failed):,} rows cannot be embedded:"
+    for row in report.failed[:SHOWN_FAILURES]:
+        yield f"  {row.id}: {row.reason}"
+    if len(report.failed) > SHOWN_FAILURES:
+        yield f"  and {len(report.failed) - SHOWN_FAILURES:,} more; --json lists them all."
