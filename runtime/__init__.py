@@ -11,7 +11,7 @@ from vla_embeddings.runtime.providers import (
     onnxruntime,
 )
 from vla_embeddings.runtime.session import Session
-from vla_embeddings.runtime.threads import available_cpus
+from vla_embeddings.runtime.threads import available_cpus, lower_priority
 
 __all__ = [
     "CPU_CHOICE",
@@ -27,6 +27,7 @@ __all__ = [
     "choose_providers",
     "decode",
     "image_lane",
+    "lower_priority",
     "onnxruntime",
     "preprocess",
     "text_lane",

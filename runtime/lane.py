@@ -15,7 +15,7 @@ from vla_embeddings.errors import ArtifactDamaged, ProviderUnavailable, Untraine
 from vla_embeddings.models import Artifact, ArtifactStore, Model
 from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
 from vla_embeddings.runtime.providers import ProviderChoice, choose_providers
-from vla_embeddings.runtime.threads import available_cpus
+from vla_embeddings.runtime.threads import available_cpus, lower_priority
 from vla_embeddings.runtime.worker import Encode, Vectors, Worker
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ class LaneSettings:
     device: Device
     precision: PrecisionSetting
     allow_untrained: bool
+    nice: int = 0
+    """See `lower_priority`."""
 
 
 class Lane(Generic[Item]):
@@ -86,6 +88,8 @@ class Lane(Generic[Item]):
         return self._found
 
     def _load(self) -> Encode[Item]:
+        # On the worker's thread; the threads of the session that it makes inherit this.
+        lower_priority(self._settings.nice)
         artifact, choice = self._found or self._find()
         try:
             encode = self._load_encoder(artifact, choice)

@@ -1,7 +1,9 @@
-"""How many CPUs this process may use."""
+"""How many CPUs this process may use, and how insistently."""
 
 import math
 import os
+import sys
+import threading
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -16,6 +18,18 @@ def available_cpus() -> int:
     cpus = len(os.sched_getaffinity(0))
     quota = _cgroup_quota()
     return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
+
+
+def lower_priority(nice: int) -> None:
+    """Let the machine's other threads go before the calling one, and before those it starts.
+
+    On Linux alone: elsewhere a priority belongs to the whole process.
+
+    Args:
+        nice: 0, as others, to 19, whatever they leave.
+    """
+    if nice and sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
 
 
 def _cgroup_quota() -> float | None:

@@ -30,3 +30,8 @@ ALTER TABLE context_metadata
     ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now();
 
 CREATE INDEX IF NOT EXISTS context_metadata_analytics_id_idx ON context_metadata (analytics_id);
+
+-- A customer who withdraws consent must be forgotten without a scan.
+CREATE INDEX IF NOT EXISTS instruction_analytics_customer_id_idx
+    ON instruction_analytics (customer_id);
+CREATE INDEX IF NOT EXISTS context_metadata_customer_id_idx ON context_metadata (customer_id);

@@ -128,7 +128,7 @@ def test_the_settings_table_lists_every_setting_and_its_default(
             assert table[f"EMBEDDING_{name.upper()}"] == shown
 
 
-@pytest.mark.parametrize("guide", ["cache", "search"])
+@pytest.mark.parametrize("guide", ["cache", "search"])  # inference has a test of its own
 async def test_each_guides_python_runs_as_written(
     guide: str, database: str, redis_url: str, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

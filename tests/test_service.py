@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -298,3 +300,17 @@ async def test_cleanup_ends_the_service_and_may_be_repeated(config: EmbeddingCon
 
     with pytest.raises(ServiceClosed, match="make a new EmbeddingService"):
         await service.get_instruction_embedding("pick up the red block")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities are a thread's own on Linux alone")
+async def test_embedding_threads_can_yield_to_all_others(models_dir: Path) -> None:
+    config = EmbeddingConfig(models_dir=models_dir, nice=7)
+
+    async with EmbeddingService(config=config) as service:
+        await service.get_instruction_embedding("pick up the red block")
+
+        threads = map(int, os.listdir("/proc/self/task"))
+        lowered = [thread for thread in threads if os.getpriority(os.PRIO_PROCESS, thread) == 7]
+
+    assert lowered
+    assert os.getpriority(os.PRIO_PROCESS, 0) == 0

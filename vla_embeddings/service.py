@@ -22,6 +22,7 @@ from vla_embeddings.runtime import (
     available_cpus,
     decode,
     image_lane,
+    lower_priority,
     preprocess,
     text_lane,
 )
@@ -73,7 +74,11 @@ class EmbeddingService:
         allow_untrained: bool = False,
     ) -> None:
         settings = LaneSettings(
-            config.models_dir, device or config.device, config.precision, allow_untrained
+            config.models_dir,
+            device or config.device,
+            config.precision,
+            allow_untrained,
+            config.nice,
         )
         self._enabled = config.enable_embeddings
         self._cache = cache
@@ -82,7 +87,12 @@ class EmbeddingService:
         self._query = text_lane(find_model(config.image_model_name, "clip-text"), settings)
         self._flight: SingleFlight[Vector] = SingleFlight()
         self._closed = False
-        self._pool = ThreadPoolExecutor(available_cpus(), "vla-embeddings-pixels")
+        self._pool = ThreadPoolExecutor(
+            available_cpus(),
+            "vla-embeddings-pixels",
+            initializer=lower_priority,
+            initargs=(config.nice,),
+        )
 
     async def get_instruction_embedding(self, instruction: str, use_cache: bool = True) -> Vector:
         """The vector of an instruction.
