@@ -96,7 +96,7 @@ async def _records(
             probes=request.probes,
         )
         records = await fetch(connection, *nearest.indexed(settings))
-        if len(records) == nearest.top_k or _reached(records, nearest, request.limit):
+        if len(records) >= nearest.top_k or _reached(records, nearest, request.limit):
             return records
         logger.debug(
             "The index gave %d of %d rows; searching without it", len(records), nearest.top_k
@@ -132,26 +132,26 @@ async def settings_undone(connection: Connection) -> AsyncIterator[None]:
 
 def _rows(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> list[Row]:
     width, metric = len(nearest.columns), nearest.metric
+    names = [column.name for column in nearest.columns]
+    vectors = [column for column in nearest.columns if column.vector_type]
     found: list[tuple[Any, Row]] = []
     for record in records:
         values = tuple(record)
         distance = values[width]
         if distance is None or not metric.passes(score := metric.score_of(distance), limit):
             continue
-        row = {
-            column.name: decoded(value, column)
-            for column, value in zip(nearest.columns, values, strict=False)
-        }
+        row = dict(zip(names, values, strict=False))
+        row |= {column.name: decoded(row[column.name], column) for column in vectors}
         row[metric.score] = score
         found.append((values[width:], row))
     found.sort(key=lambda pair: pair[0])
-    return [row for _, row in found]
+    return [row for _, row in found[: nearest.top_k]]
 
 
 def decoded(value: Any, column: Column) -> Any:
-    """A record's value as a row shows it: a vector as a float32 array, all else as it is."""
-    if value is None or not column.vector_type:
-        return value
+    """A vector's binary form as a float32 array; None stays."""
+    if value is None:
+        return None
     decode = PgVector if column.vector_type == "vector" else HalfVector
     return decode.from_binary(value).to_numpy().astype(np.float32)
 

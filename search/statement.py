@@ -10,6 +10,10 @@ from vla_embeddings.search.catalog import Column, Table, VectorIndex
 from vla_embeddings.search.filters import Filters, conditions
 from vla_embeddings.search.metric import Metric
 
+# A scan that a filter makes go on finds rows in relaxed order, so the first found are not quite
+# the nearest: recall@10 where 0.1 % of 50,000 rows pass was 0.97 with a margin of 1.
+FILTER_MARGIN = 2
+
 
 @dataclass(frozen=True)
 class Nearest:
@@ -59,12 +63,13 @@ class Nearest:
         is this statement.
         """
         half = not any(not index.half and not index.partial for index in self.indexes)
+        asked = self.top_k * (FILTER_MARGIN if self.filters else 1)
         select, parameters = self._select("setting.done IS NOT NULL")
         done = " || ".join(f"set_config('{name}', '{to}', true)" for name, to in settings.items())
         return (
             f"WITH setting AS MATERIALIZED (SELECT {done} AS done) "
             f"SELECT hit.* FROM setting, LATERAL ({select} "
-            f"ORDER BY {self._distance(half=half)} LIMIT {self.top_k}) AS hit"
+            f"ORDER BY {self._distance(half=half)} LIMIT {asked}) AS hit"
         ), parameters
 
     def _select(self, *extra: str) -> tuple[str, Parameters]:

@@ -125,7 +125,8 @@ async def insert_embeddings(
     Args:
         rows: `{column: value, ...}` each, `embedding_column` among them; all with the keys of
             the first. Columns left out get their default. Columns of array types cannot be
-            filled here.
+            filled here, nor views, nor tables whose row-level security applies to the role:
+            COPY takes neither.
         chunk_rows: rows of one chunk, 1 to 100,000; a chunk is inserted whole or not at all.
 
     Returns:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vla_embeddings import EmbeddingService
 from vla_embeddings.backfill import backfill
+from vla_embeddings.backfill.sources import PROBE
 from vla_embeddings.models import Kind
 from vla_embeddings.search import Database
 
@@ -27,13 +28,18 @@ def vector_of(text: str) -> NDArray[np.float32]:
 
 
 class RecordedService(EmbeddingService):
-    """Embeds texts with `vector_of`; `record` hears each, and `started` is set by the first."""
+    """Embeds texts with `vector_of`, and not before `go_on` is set, as it is at first.
+
+    `record` hears each, and `started` is set by the first.
+    """
 
     def __init__(self, record: list[str] | Path, *, model: str = "recorded") -> None:
         super().__init__()
         self._record = record
         self._model = model
         self.started = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
 
     async def fingerprint(self, kind: Kind) -> str:
         return self._model
@@ -42,12 +48,15 @@ class RecordedService(EmbeddingService):
         self, instruction: str, use_cache: bool = True
     ) -> NDArray[np.float32]:
         assert not use_cache
+        if instruction == PROBE:
+            return vector_of(instruction)
         if isinstance(self._record, list):
             self._record.append(instruction)
         else:
             with self._record.open("a") as file:
                 file.write(instruction + "\n")
         self.started.set()
+        await self.go_on.wait()
         await asyncio.sleep(SECONDS)
         return vector_of(instruction)
 

@@ -5,8 +5,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import numpy as np
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.backfill.conftest import COLUMN, NAMES, TABLE, Fill, add_rows, after_a_block, stored
 from tests.backfill.recorded import RecordedService
@@ -237,15 +239,33 @@ async def test_an_unsuitable_table_is_refused_with_the_reason(
         await backfill(db, service, table="t", source_column="s", embedding_column="e")
 
 
-async def test_a_column_of_another_dimension_is_refused_and_nothing_written(
-    db: Database, service: EmbeddingService
+@pytest.mark.parametrize("replace", [False, True])
+async def test_a_column_of_another_dimension_is_refused_before_anything_is_changed(
+    db: Database, service: EmbeddingService, replace: bool
 ) -> None:
     await db.pool.execute(
-        "CREATE TABLE t (id int PRIMARY KEY, s text, e vector(3)); INSERT INTO t VALUES (1, 'go')"
+        "CREATE TABLE t (id int PRIMARY KEY, s text, e vector(3));"
+        "INSERT INTO t VALUES (1, 'go', '[1, 2, 3]'), (2, 'stop', NULL)"
     )
 
     with pytest.raises(DimensionMismatch, match="3 dimensions; got 384"):
-        await backfill(db, service, table="t", source_column="s", embedding_column="e")
+        await backfill(
+            db, service, table="t", source_column="s", embedding_column="e", replace=replace
+        )
+
+    assert await db.pool.fetchval("SELECT count(e) FROM t") == 1
+
+
+async def test_an_engine_of_sqlalchemy_serves_as_well(db: Database, dsn: str, fill: Fill) -> None:
+    await fill(600)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn)
+    )
+
+    report = await backfill(engine, RecordedService([]), **NAMES)
+
+    await engine.dispose()
+    assert report.embedded == len(await stored(db)) == 600
 
 
 async def test_filters_choose_the_rows(

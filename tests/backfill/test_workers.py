@@ -100,9 +100,11 @@ async def test_rows_that_another_worker_lets_go_are_taken_in_the_second_pass(
         await other.start()
         await connection.execute(f"SELECT FROM {TABLE} WHERE id <= 10 FOR NO KEY UPDATE")
         service = RecordedService([])
+        service.go_on.clear()
         run = asyncio.create_task(backfill(db, service, **NAMES))
         await service.started.wait()
         await other.rollback()
+        service.go_on.set()
         report = await run
 
     assert (report.embedded, report.left) == (1000, 0)
@@ -127,11 +129,13 @@ async def test_a_leased_row_cannot_change_but_others_may_refer_to_it(
     await fill(1)
     await db.pool.execute(f"CREATE TABLE notes (of bigint REFERENCES {TABLE})")
     service = RecordedService([])
+    service.go_on.clear()
     run = asyncio.create_task(backfill(db, service, **NAMES))
     await service.started.wait()
     await db.pool.execute("INSERT INTO notes VALUES (1)")
     with pytest.raises(asyncpg.LockNotAvailableError):
         await db.pool.execute(f"SELECT FROM {TABLE} WHERE id = 1 FOR NO KEY UPDATE NOWAIT")
+    service.go_on.set()
 
     assert (await run).embedded == 1
 
@@ -142,13 +146,16 @@ async def test_a_database_that_goes_away_is_said_and_the_next_run_goes_on(
     instructions = await fill(3000)
     await _count_writes(db)
     killer = await asyncpg.connect(dsn)
-    for delay in (0.0, 0.02, 0.05, 0.1):
-        run = asyncio.create_task(backfill(db, RecordedService([]), **NAMES))
-        await asyncio.sleep(delay)
+    for _ in range(3):
+        service = RecordedService([])
+        service.go_on.clear()
+        run = asyncio.create_task(backfill(db, service, **NAMES))
+        await service.started.wait()
         await killer.execute(
             "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
             "WHERE application_name = 'vla-embeddings' AND datname = current_database()"
         )
+        service.go_on.set()
         with pytest.raises(DatabaseUnavailable):
             await run
     await killer.close()
@@ -160,6 +167,7 @@ async def test_a_database_that_goes_away_is_said_and_the_next_run_goes_on(
 async def test_a_cancelled_run_leaves_no_lock_behind(db: Database, fill: Fill) -> None:
     await fill(1000)
     service = RecordedService([])
+    service.go_on.clear()
     run = asyncio.create_task(backfill(db, service, **NAMES))
     await service.started.wait()
     run.cancel()

@@ -89,7 +89,7 @@ class Templates:
             await self._drop(name)
 
     async def _template(self, kind: str | None) -> str:
-        if kind not in self._names:
+        if kind is not None and kind not in self._names:
             base, complete = _KINDS[kind]
             name = await self._copy_of(await self._template(base))
             async with await Database.connect(self._address(name)) as db:

@@ -2,6 +2,8 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import asyncpg
 import numpy as np
@@ -10,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from tests.search.conftest import COLUMN, TABLE, Vectors, rows_of, unit_vectors
-from vla_embeddings.errors import DimensionMismatch, InvalidInput, UnknownName
+from vla_embeddings.errors import DimensionMismatch, InvalidInput, SearchError, UnknownName
 from vla_embeddings.search import (
     Database,
     batch_index_embeddings,
@@ -154,6 +156,69 @@ async def test_new_rows_are_inserted_with_vectors_and_defaults(db: Database) -> 
     assert found["weight"] == 1.0
     assert found["made"].isoformat() == "2026-01-01"
     assert await insert_embeddings(db, "context_metadata", "image_embedding", []) == 0
+
+
+async def test_new_rows_may_have_columns_of_any_single_type(db: Database) -> None:
+    await db.pool.execute(
+        "CREATE TYPE mood AS ENUM ('calm', 'busy'); CREATE DOMAIN code AS varchar(3);"
+        'CREATE TABLE "Robots" (id int PRIMARY KEY, "a ""b" mood, code code, price numeric(5, 2), '
+        "facts jsonb, made timestamptz, seen inet, raw bytea, ok boolean, e vector(2))"
+    )
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    whole = {
+        "id": 1, 'a "b': "busy", "code": "xyz", "price": Decimal("1.239"), "facts": '{"a": [1]}',
+        "made": made, "seen": "10.0.0.1", "raw": b"\\\0'", "ok": False, "e": [1, 0],
+    }  # fmt: skip
+    nothing = {**dict.fromkeys(whole), "id": 2, "e": [0, 1]}
+
+    assert await insert_embeddings(db, "Robots", "e", [whole, nothing]) == 2
+    first, second = await db.pool.fetch('SELECT * FROM "Robots" ORDER BY id')
+    assert tuple(first)[1:6] == ("busy", "xyz", Decimal("1.24"), '{"a": [1]}', made)
+    assert (str(first["seen"]), first["raw"], first["ok"]) == ("10.0.0.1", b"\\\0'", False)
+    assert tuple(second)[1:-1] == (None,) * 8
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"mood": "angry"}, "does not fit"),
+        ({"code": "wxyz"}, "does not fit"),
+        ({"n": 9}, "breaks a constraint"),
+        ({"tags": ["a"]}, "single, plain values"),
+    ],
+)
+async def test_a_value_that_the_table_refuses_leaves_all_rows_out(
+    db: Database, row: dict[str, object], words: str
+) -> None:
+    await db.pool.execute(
+        "CREATE TYPE mood AS ENUM ('calm'); CREATE DOMAIN few AS int CHECK (VALUE < 9);"
+        "CREATE TABLE t (mood mood, code varchar(3), n few, tags text[], e vector(2))"
+    )
+
+    with pytest.raises(InvalidInput, match=words):
+        await insert_embeddings(db, "t", "e", [{**row, "e": [1, 1]}])
+    assert await db.pool.fetchval("SELECT count(*) FROM t") == 0
+
+
+async def test_rows_that_a_trigger_drops_are_not_counted(db: Database) -> None:
+    await db.pool.execute(
+        "CREATE TABLE t (n int, e vector(2)); CREATE FUNCTION few() RETURNS trigger "
+        "LANGUAGE plpgsql AS 'BEGIN IF NEW.n > 1 THEN RETURN NULL; END IF; RETURN NEW; END';"
+        "CREATE TRIGGER few BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION few()"
+    )
+
+    assert await insert_embeddings(db, "t", "e", [{"n": n, "e": [1, 1]} for n in range(5)]) == 2
+
+
+async def test_what_copy_cannot_fill_is_said(db: Database) -> None:
+    await db.pool.execute(
+        f"CREATE VIEW seen AS SELECT * FROM {TABLE}; CREATE TABLE t (rights aclitem, e vector(2))"
+    )
+
+    with pytest.raises(SearchError, match="cannot copy to view"):
+        await insert_embeddings(db, "seen", COLUMN, rows_of(VECTORS[:1]))
+    with pytest.raises(InvalidInput, match="aclitem, which has no binary form"):
+        await insert_embeddings(db, "t", "e", [{"rights": "=r/postgres", "e": [1, 1]}])
 
 
 async def test_rows_of_vectors_alone_can_be_inserted_in_order(db: Database) -> None:

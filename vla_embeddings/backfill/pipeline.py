@@ -1,20 +1,17 @@
 """Reading, embedding and writing at the same time, with bounded memory."""
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 from vla_embeddings.backfill.leases import Leases, Row
 from vla_embeddings.backfill.pace import Pace
 from vla_embeddings.backfill.report import BackfillPlan, BackfillProgress, FailedRow, Progress
-from vla_embeddings.backfill.sources import Embed, embed_row
+from vla_embeddings.backfill.sources import EmbedRows
 from vla_embeddings.backfill.target import Target
+from vla_embeddings.backfill.together import together
 from vla_embeddings.metrics import BACKFILL_ROWS
 from vla_embeddings.search import batch_index_embeddings
 from vla_embeddings.search.handles import Connection, Handle, connected
-
-T = TypeVar("T")
 
 BLOCKS_AT_ONCE = 3
 """One is read or written while another is embedded and a third waits to be."""
@@ -35,7 +32,7 @@ class Pipeline:
     db: Handle
     target: Target
     plan: BackfillPlan
-    embed: Embed
+    embed: EmbedRows
     leases: Leases
     pace: Pace
     stop: asyncio.Event
@@ -45,7 +42,7 @@ class Pipeline:
         """Fill all rows, or as many as come before `stop` is set."""
         tally = Tally()
         self._tell(tally)
-        await together([self._fill(tally) for _ in range(BLOCKS_AT_ONCE)])
+        await together(self._fill(tally) for _ in range(BLOCKS_AT_ONCE))
         return tally
 
     async def _fill(self, tally: Tally) -> None:
@@ -61,7 +58,7 @@ class Pipeline:
 
     async def _write(self, connection: Connection, rows: list[Row]) -> list[FailedRow]:
         """Embed and write `rows`; returns those that cannot be embedded."""
-        outcomes = await together([embed_row(self.embed, row) for row in rows])
+        outcomes = await self.embed(rows)
         failed = [outcome for outcome in outcomes if isinstance(outcome, FailedRow)]
         self.leases.give_up(row.id for row in failed)
         await batch_index_embeddings(
@@ -88,13 +85,3 @@ class Pipeline:
     def _tell(self, tally: Tally) -> None:
         done = tally.embedded + len(tally.failed)
         self.progress(BackfillProgress("rows", done, self.plan.pending))
-
-
-async def together(work: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results, in order; at the first error the others are cancelled, and it is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(part) for part in work]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]

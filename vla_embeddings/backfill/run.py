@@ -11,7 +11,7 @@ from vla_embeddings.backfill.pace import Pace
 from vla_embeddings.backfill.pipeline import Pipeline, Tally
 from vla_embeddings.backfill.plan import count, make_plan
 from vla_embeddings.backfill.report import BackfillProgress, BackfillReport, Progress
-from vla_embeddings.backfill.sources import embedding_of
+from vla_embeddings.backfill.sources import check_model, embedding_of
 from vla_embeddings.backfill.target import Kind, find_target
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.filters import Filters
@@ -68,7 +68,7 @@ async def backfill(
     Raises:
         UnknownName: no such table or column.
         InvalidInput: an argument, or a table, that cannot be worked with.
-        DimensionMismatch: the column's vectors are of another length than the model's.
+        DimensionMismatch: the column is for vectors of another length than the model's.
         SearchError: another model filled the column, and `replace` is not set.
         DatabaseUnavailable: the server went away; blocks before it stay written.
         Others: as `EmbeddingService.get_instruction_embedding`.
@@ -87,6 +87,7 @@ async def backfill(
             connection, table, source_column, embedding_column, kind=kind, filters=filters
         )
         embed = embedding_of(service, target, root)
+        await check_model(service, target)
         plan = await make_plan(connection, target, fingerprint, replace=replace, index=index)
         if dry_run:
             return BackfillReport(plan, left=plan.pending, dry_run=True)

@@ -2,23 +2,32 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vla_embeddings.backfill.leases import Row
 from vla_embeddings.backfill.report import FailedRow
 from vla_embeddings.backfill.target import Target
+from vla_embeddings.backfill.together import together
 from vla_embeddings.errors import InvalidInput
+from vla_embeddings.search.vectors import checked
 from vla_embeddings.service import EmbeddingService, Vector
+
+PROBE = "go"
+"""What a text model is tried with."""
 
 MAX_FILE_BYTES = 64 * 2**20
 """Largest image file that is read: a 20-megapixel image, uncompressed."""
 
-Embed = Callable[[Any], Awaitable[Vector]]
-"""A source, never NULL, to its vector; InvalidInput where it cannot be embedded."""
+Outcome = Vector | FailedRow
+EmbedRows = Callable[[list[Row]], Awaitable[list[Outcome]]]
+"""Rows to their vectors, or to why they cannot have one, in order."""
 
 
-def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -> Embed:
+def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -> EmbedRows:
     """How the sources of `target` are embedded, past the service's cache.
 
     Raises:
@@ -34,7 +43,7 @@ def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -
     if target.kind == "text" or target.holds_bytes:
         if root is not None:
             raise InvalidInput(f"root is for images by path; {target.source.sql} holds none.")
-        return embed_text if target.kind == "text" else embed_content
+        return partial(_embed_each, embed_text if target.kind == "text" else embed_content)
     if root is None or not root.is_dir():
         raise InvalidInput(f"root must be the folder that the images are below; got {root}.")
     folder = root.resolve()
@@ -42,17 +51,22 @@ def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -
     async def embed_file(name: str) -> Vector:
         return await embed_content(await asyncio.to_thread(read_below, folder, name))
 
-    return embed_file
+    return partial(_embed_each, embed_file)
 
 
-async def embed_row(embed: Embed, row: Row) -> Vector | FailedRow:
-    """The row's vector, or why it cannot have one."""
-    try:
-        if row.source is None:
-            raise InvalidInput("It is NULL.")
-        return await embed(row.source)
-    except InvalidInput as error:
-        return FailedRow(row.key, str(error))
+async def check_model(service: EmbeddingService, target: Target) -> None:
+    """Make one vector, so that nothing is changed for a model that does not load or fit.
+
+    Raises:
+        DimensionMismatch: the column is for vectors of another length.
+        Others: as `EmbeddingService.get_instruction_embedding`.
+    """
+    if target.kind == "text":
+        vector = await service.get_instruction_embedding(PROBE, use_cache=False)
+    else:
+        grey = np.full((224, 224, 3), 128, np.uint8)
+        vector = await service.get_image_embedding(grey, use_cache=False)
+    checked(vector, target.embedding, what=f"The {target.kind} model")
 
 
 def read_below(folder: Path, name: str) -> bytes:
@@ -79,3 +93,16 @@ def read_below(folder: Path, name: str) -> bytes:
         return path.read_bytes()
     except (OSError, RuntimeError) as error:  # the latter for a loop of links
         raise InvalidInput(f"{name!r} cannot be read: {error}") from error
+
+
+async def _embed_each(embed: Callable[[Any], Awaitable[Vector]], rows: list[Row]) -> list[Outcome]:
+    return await together(_outcome(embed, row) for row in rows)
+
+
+async def _outcome(embed: Callable[[Any], Awaitable[Vector]], row: Row) -> Outcome:
+    try:
+        if row.source is None:
+            raise InvalidInput("It is NULL.")
+        return await embed(row.source)
+    except InvalidInput as error:
+        return FailedRow(row.key, str(error))
