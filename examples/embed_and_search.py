@@ -1,7 +1,7 @@
 """Embed a few instructions and find the nearest to a new one, without a database.
 
-    vla-embeddings export --model text
-    python examples/embed_and_search.py "grab the cube"
+vla-embeddings export --model text
+python examples/embed_and_search.py "grab the cube"
 """
 
 import asyncio

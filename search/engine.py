@@ -90,16 +90,16 @@ async def _records(
     if nearest.indexes and not request.exact:
         settings = search_settings(
             nearest.indexes,
-            nearest.table.extension,
+            nearest.table,
             top_k=nearest.top_k,
             ef_search=request.ef_search,
             probes=request.probes,
         )
         records = await fetch(connection, *nearest.indexed(settings))
-        if len(records) >= nearest.top_k or _reached(records, nearest, request.limit):
+        if len(records) == nearest.asked or _reached(records, nearest, request.limit):
             return records
         logger.debug(
-            "The index gave %d of %d rows; searching without it", len(records), nearest.top_k
+            "The index gave %d of %d rows; searching without it", len(records), nearest.asked
         )
     return await fetch(connection, *nearest.exact())
 

@@ -36,12 +36,15 @@ _BY_SQLSTATE: tuple[tuple[str, type[EmbeddingError], str], ...] = (
 
 def as_embedding_error(error: Exception, *, address: str | None) -> EmbeddingError | None:
     """What a caller should see in place of `error`; None where it is not the database's."""
+    if isinstance(error, EmbeddingError):  # some of ours are OSErrors too
+        return None
     if isinstance(error, asyncpg.PostgresError):
         return _from_server(error, address)
     if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
         return InvalidInput(str(error))
     if isinstance(error, asyncpg.InterfaceError):
-        lost = "clos" in str(error)  # "connection is closed", "pool is closing"
+        # "connection is closed", "pool is closing", "connection has been released back to the pool"
+        lost = "clos" in str(error) or "released" in str(error)
         return (DatabaseUnavailable if lost else SearchError)(f"{_place(address)}: {error}")
     if isinstance(error, asyncpg.InternalClientError):  # of a connection about to be closed
         return DatabaseUnavailable(f"{_place(address)}: the connection broke: {error}")

@@ -1,9 +1,11 @@
 """Fixtures that every part shares: real servers and real models, started and made once a run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from vla_embeddings.export import ensure_exported, find_current
@@ -31,6 +33,17 @@ def postgres_dsn() -> Iterator[str]:
         return
     with LocalPostgres() as server:
         yield server.dsn
+
+
+@pytest.fixture
+async def database(postgres_dsn: str) -> AsyncIterator[str]:
+    """The address of an empty database of the test's own."""
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute("DROP DATABASE IF EXISTS of_one_test WITH (FORCE)")
+    await connection.execute("CREATE DATABASE of_one_test")
+    yield urlsplit(postgres_dsn)._replace(path="/of_one_test").geturl()
+    await connection.execute("DROP DATABASE of_one_test WITH (FORCE)")
+    await connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -28,10 +28,10 @@ NOT_OURS = ("inference_service", "SentenceTransformer(")
 
 
 @pytest.fixture
-async def session(postgres_dsn: str) -> AsyncIterator[AsyncSession]:
+async def session(database: str) -> AsyncIterator[AsyncSession]:
     """A session on the document's tables, with four rows, all undone at the end."""
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(postgres_dsn)
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database)
     )
     async with AsyncSession(engine) as session:
         await create_schema(session)

@@ -7,10 +7,8 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -18,21 +16,10 @@ import pytest
 from tests.blocks import code_blocks, run_block
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings.samples import make_scenes
-from vla_embeddings.search import create_schema
+from vla_embeddings.search import Database, create_schema
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-
-
-@pytest.fixture
-async def database(postgres_dsn: str) -> AsyncIterator[str]:
-    """The address of an empty database of its own."""
-    connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute("DROP DATABASE IF EXISTS readme WITH (FORCE)")
-    await connection.execute("CREATE DATABASE readme")
-    yield urlsplit(postgres_dsn)._replace(path="/readme").geturl()
-    await connection.execute("DROP DATABASE readme WITH (FORCE)")
-    await connection.close()
 
 
 def _with_our_servers(markdown: str, database: str, redis_url: str) -> str:
@@ -128,7 +115,7 @@ def test_the_settings_table_lists_every_setting_and_its_default(
             assert table[f"EMBEDDING_{name.upper()}"] == shown
 
 
-@pytest.mark.parametrize("guide", ["cache", "search"])  # inference has a test of its own
+@pytest.mark.parametrize("guide", ["backfill", "cache", "search"])
 async def test_each_guides_python_runs_as_written(
     guide: str, database: str, redis_url: str, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,18 +124,37 @@ async def test_each_guides_python_runs_as_written(
     config = EmbeddingConfig(models_dir=models_dir)
     connection = await asyncpg.connect(database)
     await create_schema(connection)
+    await connection.close()
     cache = EmbeddingCache(redis_url=redis_url)
 
-    async with EmbeddingService(cache=cache, config=config, allow_untrained=True) as service:
-        await _run_python(
-            _with_our_servers(text, database, redis_url),
-            {"config": config, "db": connection, "service": service, "cache": cache},
-        )
-
-    await connection.close()
+    async with (
+        await Database.connect(database) as db,
+        EmbeddingService(cache=cache, config=config, allow_untrained=True) as service,
+    ):
+        names: dict[str, Any] = {"config": config, "db": db, "service": service, "cache": cache}
+        await _run_python(_with_our_servers(text, database, redis_url), names)
+        if names["db"] is not db:  # the guide opened one of its own
+            await names["db"].close()
 
 
 def test_links_lead_to_files() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_readme_shows_what_the_demo_prints(models_dir: Path) -> None:
+    """Times differ from machine to machine, and images' distances with the weights at hand."""
+    command = [Path(sys.executable).with_name("vla-embeddings"), "demo"]
+    environment = {"PATH": "/usr/bin:/bin", "EMBEDDING_MODELS_DIR": str(models_dir)}
+
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    def stable(output: str) -> list[str]:
+        untimed = re.sub(r"[\d.,]+ ?(ms|/s|s)\b", "TIME", output)
+        lines = [" ".join(line.split()) for line in untimed.splitlines() if line.strip()]
+        return [line for line in lines if not line.startswith("│") or "│ 0." in line]
+
+    (shown,) = code_blocks(README, "text")
+    searched = slice(None, stable(shown).index(next(x for x in stable(shown) if "Image" in x)))
+    assert stable(result.stdout)[searched] == stable(shown)[searched], result.stderr

@@ -150,9 +150,17 @@ class EmbeddingService:
         return await self._through_cache(key, compute, use_cache=use_cache)
 
     async def batch_generate_embeddings(
-        self, texts: Sequence[str] = (), images: Sequence[ImageInput] = ()
+        self,
+        texts: Sequence[str] = (),
+        images: Sequence[ImageInput] = (),
+        use_cache: bool = True,
     ) -> BatchEmbeddings:
-        """The vectors of many instructions and images, through the cache.
+        """The vectors of many instructions and images.
+
+        Args:
+            texts: as for `get_instruction_embedding`; equal ones are computed once.
+            images: as for `get_image_embedding`.
+            use_cache: look in the cache first, and store the results there.
 
         Raises:
             InvalidInput: an input cannot be used; the message tells its index. Nothing is
@@ -163,8 +171,8 @@ class EmbeddingService:
         for index, text in enumerate(texts):
             _check_text(text, f"texts[{index}]")
         return BatchEmbeddings(
-            text_embeddings=await self._embed_texts(texts),
-            image_embeddings=await self._embed_images(images),
+            text_embeddings=await self._embed_texts(texts, use_cache=use_cache),
+            image_embeddings=await self._embed_images(images, use_cache=use_cache),
         )
 
     async def fingerprint(self, kind: Kind) -> str:
@@ -238,23 +246,26 @@ class EmbeddingService:
         flight = key if cache is not None else f"uncached {key}"
         return (await self._flight.run(flight, find)).copy()
 
-    async def _embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    async def _embed_texts(self, texts: Sequence[str], *, use_cache: bool) -> NDArray[np.float32]:
         if not texts:
             return np.empty((0, self._text.model.dimension), np.float32)
         fingerprint = await self._text.fingerprint()
         keys = {text: instruction_key(fingerprint, text) for text in dict.fromkeys(texts)}
-        known = await self._cache.get_many(list(keys.values())) if self._cache else {}
+        cache = self._cache if use_cache else None
+        known = await cache.get_many(list(keys.values())) if cache else {}
         found = {text: known.get(key) for text, key in keys.items()}
         vectors = {text: vector for text, vector in found.items() if vector is not None}
         if missing := [text for text in keys if text not in vectors]:
             with GENERATION_SECONDS.labels("instruction").time():
                 computed = dict(zip(missing, await self._text.encode(missing), strict=True))
-            if self._cache:
-                await self._cache.set_many({keys[text]: computed[text] for text in missing})
+            if cache:
+                await cache.set_many({keys[text]: computed[text] for text in missing})
             vectors |= computed
         return np.stack([vectors[text] for text in texts])
 
-    async def _embed_images(self, images: Sequence[ImageInput]) -> NDArray[np.float32]:
+    async def _embed_images(
+        self, images: Sequence[ImageInput], *, use_cache: bool
+    ) -> NDArray[np.float32]:
         if not images:
             return np.empty((0, self._image.model.dimension), np.float32)
         free = asyncio.Semaphore(IMAGES_AT_ONCE)
@@ -262,7 +273,7 @@ class EmbeddingService:
         async def embed(index: int, image: ImageInput) -> Vector:
             async with free:
                 try:
-                    return await self.get_image_embedding(image)
+                    return await self.get_image_embedding(image, use_cache)
                 except InvalidInput as error:
                     raise InvalidInput(f"images[{index}]: {error}") from error
 

@@ -7,15 +7,18 @@ every text that it embeds to the file that the second names.
 import asyncio
 import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings import EmbeddingService
+from vla_embeddings import BatchEmbeddings, EmbeddingService
 from vla_embeddings.backfill import backfill
 from vla_embeddings.backfill.sources import PROBE
+from vla_embeddings.errors import InvalidInput
 from vla_embeddings.models import Kind
+from vla_embeddings.runtime import ImageInput
 from vla_embeddings.search import Database
 
 SECONDS = 0.03
@@ -50,15 +53,31 @@ class RecordedService(EmbeddingService):
         assert not use_cache
         if instruction == PROBE:
             return vector_of(instruction)
+        return (await self._embed([instruction]))[0]
+
+    async def batch_generate_embeddings(
+        self,
+        texts: Sequence[str] = (),
+        images: Sequence[ImageInput] = (),
+        use_cache: bool = True,
+    ) -> BatchEmbeddings:
+        assert not use_cache
+        assert not images
+        if not all(isinstance(text, str) and text.strip() for text in texts):
+            raise InvalidInput("One of the texts is blank.")
+        vectors = np.stack(await self._embed(texts))
+        return BatchEmbeddings(text_embeddings=vectors, image_embeddings=np.empty((0, 512), "f4"))
+
+    async def _embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
         if isinstance(self._record, list):
-            self._record.append(instruction)
+            self._record.extend(texts)
         else:
             with self._record.open("a") as file:
-                file.write(instruction + "\n")
+                file.writelines(f"{text}\n" for text in texts)
         self.started.set()
         await self.go_on.wait()
         await asyncio.sleep(SECONDS)
-        return vector_of(instruction)
+        return [vector_of(text) for text in texts]
 
 
 async def _work(dsn: str, record: str) -> None:

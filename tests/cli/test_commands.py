@@ -37,6 +37,7 @@ def run_json(*arguments: str, status: int = 0, **environment: str) -> Any:
         ["verify"],
         ["demo"],
         ["doctor"],
+        ["backfill"],
         ["db", "init"],
         ["index", "create"],
         ["bench", "latency"],

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from vla_embeddings.backfill.target import Target
 from vla_embeddings.backfill.transaction import scan, working
@@ -26,7 +27,7 @@ class Row:
     """One row to embed: its key, and its source as text, bytes, or None where it is NULL."""
 
     key: object
-    source: str | bytes | None
+    source: Any
 
 
 class Leases:

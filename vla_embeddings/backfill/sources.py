@@ -37,13 +37,21 @@ def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -
     async def embed_text(text: str) -> Vector:
         return await service.get_instruction_embedding(text, use_cache=False)
 
+    async def embed_texts(rows: list[Row]) -> list[Outcome]:
+        texts = [row.source for row in rows]
+        try:
+            batch = await service.batch_generate_embeddings(texts=texts, use_cache=False)
+        except InvalidInput:  # of one of them; alone, each tells its own
+            return await _embed_each(embed_text, rows)
+        return list(batch["text_embeddings"])
+
     async def embed_content(content: bytes) -> Vector:
         return await service.get_image_embedding(content, use_cache=False)
 
     if target.kind == "text" or target.holds_bytes:
         if root is not None:
             raise InvalidInput(f"root is for images by path; {target.source.sql} holds none.")
-        return partial(_embed_each, embed_text if target.kind == "text" else embed_content)
+        return embed_texts if target.kind == "text" else partial(_embed_each, embed_content)
     if root is None or not root.is_dir():
         raise InvalidInput(f"root must be the folder that the images are below; got {root}.")
     folder = root.resolve()
