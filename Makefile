@@ -50,7 +50,8 @@ clean: ## remove everything the commands made
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' || \
 	  { echo "Python 3.11 or newer with venv is needed (Debian: apt install python3-venv)."; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-	  -e '.[cpu,export,weights,embedded,dev]'
+	@echo "Installing packages into .venv, once. PyTorch alone is hundreds of megabytes."
+	@$(PYTHON) -m venv .venv
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt -e '.[cpu,export,weights,embedded,dev]'
 	@touch $(READY)
