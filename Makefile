@@ -38,10 +38,12 @@ wheel: $(READY) ## build sdist and wheel, and look at what is in them
 	  "import vla_embeddings as v, vla_embeddings.cli.app, vla_embeddings.search, vla_embeddings.export.exporter; \
 	  assert v.__file__.startswith('$(CURDIR)/.artifacts/wheel'), v.__file__; print('The wheel imports.')"
 
-bench: $(READY) ## the speed table against other libraries, ten minutes; ARGS=latency for one suite
+bench: $(READY) ## speed against other libraries, the cache and the search: a quarter of an hour
 	$(BIN)/python -m benchmarks $(ARGS)
+	-$(BIN)/python benchmarks/cache.py --json benchmarks/results/cache.json
+	-$(BIN)/python benchmarks/search.py --json benchmarks/results/search.json
 
-bench-quick: $(READY) ## the same, small
+bench-quick: $(READY) ## the speed table alone, small; ARGS=latency for one suite
 	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 clean: ## remove everything the commands made

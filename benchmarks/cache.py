@@ -28,7 +28,11 @@ import redis.asyncio
 from numpy.typing import NDArray
 
 from vla_embeddings.cache import EmbeddingCache, SingleFlight, instruction_key
+from vla_embeddings.config import EmbeddingConfig, embedding_config
+from vla_embeddings.export import ensure_exported
 from vla_embeddings.local import LocalValkey
+from vla_embeddings.models import MINILM, ArtifactStore
+from vla_embeddings.service import EmbeddingService
 
 ROUNDS = 9
 INSTRUCTION = "pick up the red block on the left and put it into the blue b"  # 60 characters
@@ -119,18 +123,18 @@ async def against_plain_client(url: str, vectors: Vectors) -> AsyncIterator[Line
         yield row("one get_embedding hit, added to a plain GET", added, " µs", "<=", 120, detail)
 
 
-async def memory_hit(url: str, vectors: Vectors) -> Line:
-    async with EmbeddingCache(url, ttl=600) as cache:
-        await cache.set_embedding(
-            instruction_key("model", INSTRUCTION), next(iter(vectors.values()))
-        )
+async def memory_hit(url: str) -> Line:
+    [(artifact, _)] = ensure_exported(MINILM, ["fp32"], ArtifactStore(embedding_config.models_dir))
+    config = EmbeddingConfig(models_dir=artifact.folder.parents[1], precision="fp32", device="cpu")
+    async with EmbeddingService(cache=EmbeddingCache(url, ttl=600), config=config) as service:
+        await service.get_instruction_embedding(INSTRUCTION)
 
         async def work() -> None:
-            await cache.get_embedding(instruction_key("model", INSTRUCTION))
+            await service.get_instruction_embedding(INSTRUCTION)
 
         times = [await seconds(work, 1000) for _ in range(ROUNDS)]
     return row(
-        "hit in this process, key included", statistics.median(times) * 1e6, " µs", "<=", 60
+        "hit in this process, through the service", statistics.median(times) * 1e6, " µs", "<=", 60
     )
 
 
@@ -272,7 +276,7 @@ async def measure(url: str, *, redisvl: bool) -> AsyncIterator[Line]:
         yield line
     if redisvl:
         yield await against_redisvl(url, vectors)
-    yield await memory_hit(url, vectors)
+    yield await memory_hit(url)
     async for line in redis_down("port closed", f"redis://127.0.0.1:{free_port()}"):
         yield line
     with silent_port() as address:

@@ -88,16 +88,12 @@ class Extension:
 
 @dataclass(frozen=True)
 class Table:
-    """One table or view: its columns, primary key and vector indexes.
-
-    `rows` is about how many there are, and -1 where PostgreSQL has not counted them.
-    """
+    """One table or view: its columns, primary key and vector indexes."""
 
     oid: int
     schema: str
     name: str
     kind: str
-    rows: int
     is_own: bool
     columns: dict[str, Column]
     key: tuple[str, ...]

@@ -10,7 +10,6 @@ WHERE e.extname = 'vector'
 # Kinds: table, partitioned table, view, materialised view, foreign table.
 TABLE = """
 SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
-       c.reltuples::bigint AS rows,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_own,
        ARRAY(
            SELECT a.attname::text

@@ -90,16 +90,16 @@ async def _records(
     if nearest.indexes and not request.exact:
         settings = search_settings(
             nearest.indexes,
-            nearest.table,
+            nearest.table.extension,
             top_k=nearest.top_k,
             ef_search=request.ef_search,
             probes=request.probes,
         )
         records = await fetch(connection, *nearest.indexed(settings))
-        if len(records) == nearest.asked or _reached(records, nearest, request.limit):
+        if len(records) == nearest.top_k or _reached(records, nearest, request.limit):
             return records
         logger.debug(
-            "The index gave %d of %d rows; searching without it", len(records), nearest.asked
+            "The index gave %d of %d rows; searching without it", len(records), nearest.top_k
         )
     return await fetch(connection, *nearest.exact())
 
@@ -145,7 +145,7 @@ def _rows(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> list
         row[metric.score] = score
         found.append((values[width:], row))
     found.sort(key=lambda pair: pair[0])
-    return [row for _, row in found[: nearest.top_k]]
+    return [row for _, row in found]
 
 
 def decoded(value: Any, column: Column) -> Any:

@@ -109,7 +109,7 @@ async def _point(
     for each, (truth, _) in zip(nearest, exact, strict=True):
         settings = search_settings(
             each.indexes,
-            each.table,
+            each.table.extension,
             top_k=each.top_k,
             ef_search=effort,
             probes=effort,
