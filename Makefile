@@ -41,7 +41,7 @@ wheel: $(READY) ## build sdist and wheel, and look at what is in them
 bench: $(READY) ## speed against other libraries, the cache and the search: a quarter of an hour
 	$(BIN)/python -m benchmarks $(ARGS)
 	-$(BIN)/python benchmarks/cache.py --json benchmarks/results/cache.json
-	-$(BIN)/python benchmarks/search.py --json benchmarks/results/search.json
+	-$(BIN)/python -m benchmarks.search --json benchmarks/results/search.json
 
 bench-quick: $(READY) ## the speed table alone, small; ARGS=latency for one suite
 	$(BIN)/python -m benchmarks --quick $(ARGS)

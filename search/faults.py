@@ -43,7 +43,7 @@ def as_embedding_error(error: Exception, *, address: str | None) -> EmbeddingErr
     if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
         return InvalidInput(str(error))
     if isinstance(error, asyncpg.InterfaceError):
-        # "connection is closed", "pool is closing", "connection has been released back to the pool"
+        # "connection is closed", "pool is closing", "has been released back to the pool"
         lost = "clos" in str(error) or "released" in str(error)
         return (DatabaseUnavailable if lost else SearchError)(f"{_place(address)}: {error}")
     if isinstance(error, asyncpg.InternalClientError):  # of a connection about to be closed

@@ -138,6 +138,7 @@ async def list_indexes(db: Handle, table: str | None = None) -> list[VectorIndex
         DatabaseUnavailable: the server cannot be reached, or the connection was lost.
     """
     async with connected(db) as connection:
+        forget()  # what is remembered may be a table of this name that is no more
         oid = None if table is None else (await resolve(connection, table)).oid
         return list(await vector_indexes(connection, oid))
 
@@ -194,6 +195,7 @@ async def _create(
 ) -> VectorIndex:
     metric = metric_named(distance_metric)
     async with connected(db, writing=concurrently is False) as connection:
+        forget()  # what is remembered may be a table of this name that is no more
         target = await resolve(connection, table, (embedding_column,))
         column = target.vector_column(embedding_column)
         definition = IndexDefinition(target, column, method, metric, half, options)

@@ -1,7 +1,9 @@
 """New vectors for rows that exist: COPY into a temporary table, and one UPDATE from it.
 
-The table takes 1 ms of a chunk's 70; what else would do, `unnest` of pgvector's arrays, needs a
-codec on the caller's connection and is no faster.
+To make and drop the table takes 1 ms of a chunk's 40. What else would do, `executemany` or
+`unnest` of pgvector's arrays, needs a codec on the caller's connection. On two quiet cores 20,000
+vectors of 384 go in at 119,000 rows/s, and at 140,000 to 149,000 by these: the UPDATE itself,
+which all have in common, is most of it.
 """
 
 import logging

@@ -15,9 +15,9 @@ MAX_LISTS = 32_768  # pgvector's limit
 DEFAULT_EF_SEARCH = 100
 DEFAULT_LISTS = 100  # pgvector's default
 
-# Ten times pgvector's default. An HNSW scan that ends here gives out what it had put aside, however
-# far, to fill the list: recall@10 over 50,000 instructions, of which 0.1 % pass a filter, is 0.97
-# at 20,000 and 0.99 at 200,000. Its memory (`hnsw.scan_mem_multiplier`) still ends a scan.
+# Ten times pgvector's default. An HNSW scan that ends here fills the list with what it had put
+# aside, however far: recall@10 over 50,000 instructions, of which 0.1 % pass a filter, is 0.97 at
+# 20,000 and 0.99 at 200,000. Its memory (`hnsw.scan_mem_multiplier`) still ends a scan.
 MAX_SCAN_TUPLES = 200_000
 
 

@@ -105,7 +105,9 @@ async def batch_index_embeddings(
             vectors = checked_matrix([vector for _, vector in pairs], column, name=name)
             await claim_column(connection, target, column, fingerprint, force=force)
             key = target.scalar_column(id_column)
-            rows = Rows([key], [list(last)], column, vectors[list(last.values())])
+            if len(last) < len(pairs):
+                vectors = vectors[list(last.values())]
+            rows = Rows([key], [list(last)], column, vectors)
             changed += await update_rows(connection, target, rows)
     return changed
 

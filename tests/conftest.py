@@ -1,6 +1,7 @@
 """Fixtures that every part shares: real servers and real models, started and made once a run."""
 
 import os
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,10 +9,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from vla_embeddings import EmbeddingConfig, EmbeddingService
 from vla_embeddings.export import ensure_exported, find_current
 from vla_embeddings.local import LocalPostgres, LocalValkey
 from vla_embeddings.models import CLIP_IMAGE, CLIP_TEXT, MINILM, ArtifactStore, Model
 from vla_embeddings.runtime import CPU_CHOICE, ImageEncoder, TextEncoder, available_cpus
+from vla_embeddings.search import Database, create_schema
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -38,12 +41,27 @@ def postgres_dsn() -> Iterator[str]:
 @pytest.fixture
 async def database(postgres_dsn: str) -> AsyncIterator[str]:
     """The address of an empty database of the test's own."""
+    name = f"test_{uuid.uuid4().hex}"
     connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute("DROP DATABASE IF EXISTS of_one_test WITH (FORCE)")
-    await connection.execute("CREATE DATABASE of_one_test")
-    yield urlsplit(postgres_dsn)._replace(path="/of_one_test").geturl()
-    await connection.execute("DROP DATABASE of_one_test WITH (FORCE)")
+    await connection.execute(f"CREATE DATABASE {name}")
+    yield urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
+
+
+@pytest.fixture
+async def dsn(database: str) -> str:
+    """The address of a database of the test's own, with the service's tables."""
+    async with await Database.connect(database) as pool:
+        await create_schema(pool)
+    return database
+
+
+@pytest.fixture
+async def db(dsn: str) -> AsyncIterator[Database]:
+    """A pool on the test's own database."""
+    async with await Database.connect(dsn, max_size=4) as pool:
+        yield pool
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +90,14 @@ def models_dir() -> Path:
 def _text_encoder(models_dir: Path, model: Model) -> TextEncoder:
     artifact = ArtifactStore(models_dir).open(model, "fp32")
     return TextEncoder.load(artifact, CPU_CHOICE, threads=available_cpus())
+
+
+@pytest.fixture(scope="session")
+def service(models_dir: Path) -> Iterator[EmbeddingService]:
+    """The real models, without a cache."""
+    made = EmbeddingService(config=EmbeddingConfig(models_dir=models_dir), allow_untrained=True)
+    yield made
+    made.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,7 @@ def test_links_lead_to_files() -> None:
 
 def test_the_readme_shows_what_the_demo_prints(models_dir: Path) -> None:
     """Times differ from machine to machine, and images' distances with the weights at hand."""
-    command = [Path(sys.executable).with_name("vla-embeddings"), "demo"]
+    command = [str(Path(sys.executable).with_name("vla-embeddings")), "demo"]
     environment = {"PATH": "/usr/bin:/bin", "EMBEDDING_MODELS_DIR": str(models_dir)}
 
     result = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -67,6 +67,14 @@ async def test_another_definition_is_refused_with_the_way_out(db: Database) -> N
     assert (await create_hnsw_index(db, TABLE, COLUMN)).options["m"] == 16
 
 
+async def test_a_table_made_anew_is_indexed_anew(db: Database) -> None:
+    for _ in range(2):
+        await db.pool.execute("DROP TABLE IF EXISTS t; CREATE TABLE t (e vector(3))")
+        await create_hnsw_index(db, "t", "e")
+
+        assert [index.state for index in await list_indexes(db, "t")] == ["valid"]
+
+
 async def test_an_equal_index_under_another_name_is_found(db: Database) -> None:
     await db.pool.execute(f"CREATE INDEX mine ON {TABLE} USING hnsw ({COLUMN} vector_cosine_ops)")
 
