@@ -1,0 +1,98 @@
+"""What searching costs and finds."""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.results import Findings, Verdict
+from benchmarks.search.inputs import BUCKETS, TOP_K, Bench, Vectors
+from benchmarks.search.turns import OURS, latencies, ratio, seconds
+from benchmarks.search.writing import TABLE
+from benchmarks.spread import Spread, median_interval
+from vla_embeddings.search import (
+    cosine_similarity_search,
+)
+from vla_embeddings.search.catalog import resolve
+from vla_embeddings.search.handles import Connection
+from vla_embeddings.search.metric import COSINE
+from vla_embeddings.search.statement import Nearest
+from vla_embeddings.search.tuning import search_settings
+
+
+async def overhead_work(bench: Bench) -> Findings:
+    """`cosine_similarity_search` beside asyncpg's `fetch` of the statement it sends."""
+    work, fetch = f"top {TOP_K} by HNSW", "asyncpg fetch, same SQL"
+    times: dict[str, list[float]] = {OURS: [], fetch: []}
+    async with bench.db.pool.acquire() as connection:
+        for query in bench.inputs.queries:
+            sql, values = await _statement(connection, query)
+            await connection.fetch(sql, *values)  # what it reads is then in memory for both
+            times[OURS].append(await seconds(search_once(connection, query)))
+            times[fetch].append(await seconds(connection.fetch(sql, *values)))
+    added = [1e3 * (ours - raw) for ours, raw in zip(times[OURS], times[fetch], strict=True)]
+    verdict = Verdict(
+        f"{work}, added to it", OURS, fetch, median_interval(added), "ms", 0.2, at_most=True
+    )
+    return Findings(latencies(work, times), [verdict], [])
+
+
+async def search_once(db: Any, query: Vectors, **options: Any) -> list[dict[str, Any]]:
+    given = {"top_k": TOP_K, "threshold": -1.0, **options}
+    return await cosine_similarity_search(db, TABLE, "embedding", query, **given)
+
+
+async def _statement(connection: Connection, query: Vectors) -> tuple[str, list[Any]]:
+    table = await resolve(connection, TABLE)
+    columns = tuple(column for column in table.columns.values() if not column.vector_type)
+    nearest = Nearest(table, table.column("embedding"), COSINE, query, TOP_K, None, columns)
+    settings = search_settings(
+        nearest.indexes, table.extension, top_k=TOP_K, ef_search=None, probes=None
+    )
+    sql, parameters = nearest.indexed(settings)
+    return sql, parameters.values
+
+
+async def recall_work(bench: Bench) -> Findings:
+    """Recall by distance at the defaults, and what filters leave of it."""
+    buckets = np.arange(len(bench.inputs.vectors)) % BUCKETS
+    verdicts = []
+    for work, kept in (("no filter", None), ("1 % pass a filter", 10), ("0.1 % pass it", 1)):
+        filters = None if kept is None else {"bucket": {"lt": kept}}
+        matching = bench.inputs.vectors[buckets < (kept or BUCKETS)]
+        recalls, lengths = [], []
+        for query in bench.inputs.queries:
+            truth = np.sort(matching @ query)[::-1][:TOP_K]
+            found = await search_once(bench.db, query, filters=filters)
+            hits = sum(row["similarity"] >= truth[-1] - 1e-6 for row in found)
+            recalls.append(hits / len(truth))
+            lengths.append(len(found) / len(truth))
+        recall = Spread(min(recalls), float(np.mean(recalls)), max(recalls))
+        length = Spread(min(lengths), min(lengths), min(lengths))
+        verdicts += [
+            Verdict(f"recall@{TOP_K}, {work}", OURS, None, recall, "", 0.98, at_most=False),
+            Verdict(f"shortest list, {work}", OURS, None, length, "", 1, at_most=False),
+        ]
+    return Findings([], verdicts, [])
+
+
+async def threshold_work(bench: Bench) -> Findings:
+    """A threshold that three rows reach, beside the same in WHERE with an iterative scan."""
+    work, in_where = "threshold that 3 rows reach", "threshold in WHERE"
+    times: dict[str, list[float]] = {OURS: [], in_where: []}
+    await bench.raw.execute("SET hnsw.ef_search = 100; SET hnsw.iterative_scan = relaxed_order")
+    for query in bench.inputs.queries[: bench.size.queries // 4]:
+        nearest = np.sort(bench.inputs.vectors @ query)[::-1]
+        threshold = float(nearest[2] + nearest[3]) / 2
+        sql = (
+            f"SELECT id, instruction, 1 - (embedding <=> $1) AS similarity FROM {TABLE} "
+            f"WHERE embedding <=> $1 <= {1 - threshold!r} ORDER BY embedding <=> $1 LIMIT {TOP_K}"
+        )
+        times[OURS].append(await seconds(search_once(bench.db, query, threshold=threshold)))
+        times[in_where].append(await seconds(bench.raw.fetch(sql, query)))
+    await bench.raw.execute("RESET hnsw.ef_search; RESET hnsw.iterative_scan")
+    faster = ratio(times[in_where], times[OURS])
+    verdict = Verdict(work, OURS, in_where, faster, "x", 10, at_most=False)
+    return Findings(latencies(work, times), [verdict], [])
+
+
+# --- Other libraries ------------------------------------------------------------------------
