@@ -72,6 +72,8 @@ async def test_every_block_of_the_document_runs_as_written(
     monkeypatch.chdir(tmp_path)
     caplog.set_level("DEBUG", "vla_embeddings")
     config = EmbeddingConfig(models_dir=models_dir)
+    async with EmbeddingCache(redis_url=redis_url) as cache:
+        await cache.clear_pattern("*")
     async with EmbeddingService(config=config) as service:
         vectors = await service.batch_generate_embeddings(
             texts=["grasp the red cube", "pick up the cube", "grab the cube", "open the drawer"]
@@ -96,6 +98,12 @@ async def test_every_block_of_the_document_runs_as_written(
         await run_block(block, names)
         made |= {id(names[name]): names[name] for name in ("cache", "service") if name in names}
 
+    for thing in made.values():
+        if isinstance(thing, EmbeddingService):
+            thing.cleanup()
+        else:
+            await thing.close()
+
     printed = capsys.readouterr().out
     assert "all-MiniLM-L6-v2\n0.7\nTrue\n" in printed
     assert "(384,)\n(512,)\n" in printed
@@ -109,8 +117,3 @@ async def test_every_block_of_the_document_runs_as_written(
         r"Cache hit for instruction embedding: embedding:instruction:\w+", caplog.text
     )
     assert re.search(r"Found \d similar instructions with similarity >= 0.7", caplog.text)
-    for thing in made.values():
-        if isinstance(thing, EmbeddingService):
-            thing.cleanup()
-        else:
-            await thing.close()
