@@ -11,10 +11,12 @@ from vla_embeddings.runtime.providers import (
     onnxruntime,
 )
 from vla_embeddings.runtime.session import Session
+from vla_embeddings.runtime.texts import MAX_CHARACTERS, check_text
 from vla_embeddings.runtime.threads import available_cpus, lower_priority
 
 __all__ = [
     "CPU_CHOICE",
+    "MAX_CHARACTERS",
     "ImageEncoder",
     "ImageInput",
     "Lane",
@@ -24,6 +26,7 @@ __all__ = [
     "TextEncoder",
     "available_cpus",
     "cache_fingerprint",
+    "check_text",
     "choose_providers",
     "decode",
     "image_lane",

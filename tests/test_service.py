@@ -22,8 +22,8 @@ from vla_embeddings.errors import (
     ServiceClosed,
     UntrainedModel,
 )
+from vla_embeddings.runtime import MAX_CHARACTERS
 from vla_embeddings.samples import make_instructions, make_scenes
-from vla_embeddings.service import MAX_CHARACTERS
 
 
 @pytest.fixture

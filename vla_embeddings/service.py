@@ -20,6 +20,7 @@ from vla_embeddings.runtime import (
     Lane,
     LaneSettings,
     available_cpus,
+    check_text,
     decode,
     image_lane,
     lower_priority,
@@ -31,9 +32,6 @@ logger = logging.getLogger(__name__)
 
 Vector = NDArray[np.float32]
 Result = TypeVar("Result")
-
-MAX_CHARACTERS = 100_000
-"""Longest instruction accepted. All models read far less; tokenising more only takes time."""
 
 # Images of one batch call in decoding or waiting: enough to keep the model busy while the next
 # ones are decoded, few enough to bound the memory.
@@ -105,7 +103,7 @@ class EmbeddingService:
             Shape (384,), float32, unit length; the caller's own.
 
         Raises:
-            InvalidInput: no string, blank, or above `MAX_CHARACTERS`.
+            InvalidInput: no string, blank, or longer than `MAX_CHARACTERS`.
             EmbeddingsDisabled: EMBEDDING_ENABLE_EMBEDDINGS is false.
             ModelNotFound: the model was not exported; see `Lane.fingerprint` for the rest.
         """
@@ -169,7 +167,7 @@ class EmbeddingService:
         """
         self._require_enabled()
         for index, text in enumerate(texts):
-            _check_text(text, f"texts[{index}]")
+            check_text(text, f"texts[{index}]")
         return BatchEmbeddings(
             text_embeddings=await self._embed_texts(texts, use_cache=use_cache),
             image_embeddings=await self._embed_images(images, use_cache=use_cache),
@@ -219,7 +217,7 @@ class EmbeddingService:
 
     async def _embed_text(self, lane: Lane[str], text: str, *, use_cache: bool) -> Vector:
         self._require_enabled()
-        _check_text(text, "instruction")
+        check_text(text, "instruction")
 
         async def compute() -> Vector:
             with GENERATION_SECONDS.labels("instruction").time():
@@ -285,27 +283,13 @@ class EmbeddingService:
                 task.cancel()
 
     async def _in_pool(self, work: Callable[[], Result]) -> Result:
+        self._require_enabled()  # the service may have been cleaned up since the call began
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
 def _image_key(fingerprint: str, image: ImageInput) -> str:
     content = image if isinstance(image, bytes) else np.asarray(decode(image))
     return image_key(fingerprint, content)
-
-
-def _check_text(text: str, name: str) -> None:
-    if not isinstance(text, str):
-        raise InvalidInput(f"{name}: expected a string, got {type(text).__name__}.")
-    if not text.strip():
-        raise InvalidInput(f"{name}: expected an instruction, got {text!r}, which is blank.")
-    if len(text) > MAX_CHARACTERS:
-        raise InvalidInput(
-            f"{name}: expected at most {MAX_CHARACTERS:,} characters, got {len(text):,}."
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput(f"{name}: not valid Unicode text ({error}).") from error
 
 
 def _only(vectors: NDArray[np.float32]) -> Vector:
