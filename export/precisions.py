@@ -1,6 +1,5 @@
 """The fused fp32 graph in other precisions."""
 
-import shutil
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -9,6 +8,7 @@ import onnx
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from vla_embeddings.export.calibration import calibration_feeds
+from vla_embeddings.export.layer_norm import split_skip_layer_norms
 from vla_embeddings.export.quantization import RECIPES, quantize_graph
 from vla_embeddings.models import Artifact
 
@@ -20,15 +20,21 @@ def write_precision(fused: Path, artifact: Artifact) -> None:
     """
     match artifact.manifest.precision:
         case "fp32":
-            shutil.copyfile(fused, artifact.graph)
+            onnx.save(_for_cpu(fused), artifact.graph)
         case "fp16":
             graph = OnnxModel(onnx.load(fused))
             graph.convert_float_to_float16(keep_io_types=True, use_symbolic_shape_infer=True)
             graph.save_model_to_file(str(artifact.graph))
         case "int8":
             recipe = RECIPES[artifact.manifest.kind]
-            quantized = quantize_graph(onnx.load(fused), recipe, calibration_feeds(artifact))
+            quantized = quantize_graph(_for_cpu(fused), recipe, calibration_feeds(artifact))
             onnx.save(quantized, artifact.graph)
+
+
+def _for_cpu(fused: Path) -> onnx.ModelProto:
+    graph = onnx.load(fused)
+    split_skip_layer_norms(graph)
+    return graph
 
 
 def count_operators(graph: Path, names: Collection[str]) -> dict[str, int]:

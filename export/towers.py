@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import BertModel, CLIPModel, PretrainedConfig
 from transformers.models.clip.modeling_clip import CLIPEncoder, CLIPEncoderLayer
 
@@ -25,16 +24,27 @@ class MiniLmTower(Tower):
     Mean pooling over the tokens of the mask, as sentence-transformers does for this model.
     """
 
+    positions: Tensor
+
     def __init__(self, network: BertModel) -> None:
         super().__init__()
         self.config = network.config
         self.network = network
+        embeddings = network.embeddings
+        # Every token is of type 0.
+        first_type = embeddings.token_type_embeddings.weight[0]
+        positions = embeddings.position_embeddings.weight + first_type
+        self.register_buffer("positions", positions.detach())
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        hidden = self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        mean = (hidden * weights).sum(1) / weights.sum(1)
-        return functional.normalize(mean, dim=-1)
+        embeddings = self.network.embeddings
+        words = embeddings.word_embeddings(input_ids)
+        hidden = embeddings.LayerNorm(words + self.positions[: input_ids.shape[1]])
+        mask = self.network.get_extended_attention_mask(attention_mask, input_ids.shape)
+        hidden = self.network.encoder(hidden, attention_mask=mask).last_hidden_state
+        weights = attention_mask.to(hidden.dtype)
+        weights = weights / weights.sum(1, keepdim=True)
+        return _unit((weights.unsqueeze(1) @ hidden).squeeze(1))
 
 
 class ClipImageTower(Tower):
@@ -74,7 +84,7 @@ class ClipImageTower(Tower):
         normalised = last.layer_norm1(hidden)
         pooled = _last_block(last, hidden[:, :1], normalised[:, :1], normalised, None)
         projected = self.projection(self.vision.post_layernorm(pooled))
-        return functional.normalize(projected[:, 0], dim=-1)
+        return _unit(projected[:, 0])
 
     def _embed(self, pixels: Tensor) -> Tensor:
         grid, size = self.grid, self.size
@@ -124,7 +134,12 @@ class ClipTextTower(Tower):
             self.causal_mask[end][:, None, None, : input_ids.shape[1]],
         )
         projected = self.projection(self.text.final_layer_norm(pooled))
-        return functional.normalize(projected[:, 0], dim=-1)
+        return _unit(projected[:, 0])
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Vectors (n, dimension) at unit length."""
+    return vectors / vectors.norm(dim=-1, keepdim=True)
 
 
 def _blocks(encoder: CLIPEncoder) -> list[CLIPEncoderLayer]:

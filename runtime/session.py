@@ -11,6 +11,16 @@ from vla_embeddings.errors import ArtifactDamaged, InferenceError, ProviderUnava
 from vla_embeddings.models import Artifact
 from vla_embeddings.runtime.providers import ProviderChoice, onnxruntime
 
+SPIN_US = 20
+"""How long a thread of a session looks for more work before it sleeps, in microseconds.
+
+Long enough to bridge the gap between two operators, too short to burn a core after the call.
+docs/adr/0014-cpu-graphs.md has the measurements.
+"""
+
+# It would undo what `vla_embeddings.export.layer_norm` does.
+_SLOWER_ON_CPU = ["SkipLayerNormFusion"]
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -40,7 +50,10 @@ class Session:
             ort.preload_dlls()
         try:
             session = ort.InferenceSession(
-                str(artifact.graph), _options(ort, threads), providers=list(choice.providers)
+                str(artifact.graph),
+                _options(ort, threads),
+                providers=list(choice.providers),
+                disabled_optimizers=_SLOWER_ON_CPU if choice.device == "cpu" else None,
             )
         except Exception as error:  # its exceptions share no base class of their own
             if choice.device != "cpu":
@@ -93,8 +106,7 @@ def _options(ort: Any, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    # Spinning threads answer a little sooner and burn the robot's cores while they wait.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     # A plan is kept for every shape ever seen, which grows without end on mixed lengths.
     options.enable_mem_pattern = False

@@ -22,10 +22,11 @@ from vla_embeddings.models import (
 )
 
 FUSED: Mapping[str, Mapping[str, int]] = {
-    "text": {"Attention": 6, "BiasGelu": 6, "SkipLayerNormalization": 12},
-    "image": {"Attention": 11, "QuickGelu": 12, "SkipLayerNormalization": 24},
-    "clip-text": {"Attention": 11, "QuickGelu": 12, "SkipLayerNormalization": 24},
+    "text": {"Attention": 6, "BiasGelu": 6},
+    "image": {"Attention": 11, "QuickGelu": 12},
+    "clip-text": {"Attention": 11, "QuickGelu": 12},
 }
+LAYER_NORMS: Mapping[str, int] = {"text": 13, "image": 26, "clip-text": 25}
 EXPORTS: list[tuple[Model, Precision]] = [
     (MINILM, "fp32"),
     (MINILM, "fp16"),
@@ -49,6 +50,17 @@ def test_every_block_is_fused_as_the_manifest_says(
     fused = FUSED[model.kind]
     assert {name: counts[name] for name in fused} == fused
     assert {name: artifact.manifest.fused_ops[name] for name in fused} == fused
+
+
+@pytest.mark.parametrize(("model", "precision"), EXPORTS, ids=lambda value: str(value)[:20])
+def test_additions_are_fused_into_layer_norms_for_gpus_alone(
+    models_dir: Path, model: Model, precision: Precision
+) -> None:
+    counts = ArtifactStore(models_dir).open(model, precision).manifest.fused_ops
+
+    fused = counts.get("SkipLayerNormalization", 0)
+    assert fused == (LAYER_NORMS[model.kind] - 1 if precision == "fp16" else 0)
+    assert fused + counts["LayerNormalization"] == LAYER_NORMS[model.kind]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.kind)

@@ -1,9 +1,12 @@
 """A session runs what was asked for, where it was asked for, or says why not."""
 
+from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -28,10 +31,29 @@ def test_a_loaded_graph_tells_its_provider_inputs_and_dimension(minilm: Artifact
     assert loaded.dimension == 384
 
 
+def test_layer_norms_of_a_cpu_graph_stay_apart_from_their_additions(
+    minilm: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime would fuse them at load, and run them several times slower."""
+    optimized, options_of = tmp_path / "optimized.onnx", session._options
+
+    def options_that_save(ort: Any, threads: int) -> Any:
+        options = options_of(ort, threads)
+        options.optimized_model_filepath = str(optimized)
+        return options
+
+    monkeypatch.setattr(session, "_options", options_that_save)
+    _load(minilm)
+
+    operators = Counter(node.op_type for node in onnx.load(optimized).graph.node)
+    assert operators["LayerNormalization"] == 13
+    assert operators["SkipLayerNormalization"] == 0
+
+
 def test_a_gpu_that_falls_back_to_the_cpu_in_silence_is_refused(
     minilm: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def without_gpu(graph: str, options: Any, providers: list[str]) -> Any:
+    def without_gpu(graph: str, options: Any, providers: list[str], **_: Any) -> Any:
         return onnxruntime.InferenceSession(graph, options, providers=[CPU])
 
     fake = SimpleNamespace(
