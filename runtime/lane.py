@@ -1,4 +1,4 @@
-"""One model at work: found on first use, loaded on first miss, run on its own thread."""
+"""One model at work: found on first use, loaded on first miss, run on threads of its own."""
 
 import asyncio
 import logging
@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 LoadEncoder = Callable[[Artifact, ProviderChoice], Encode[Item]]
 
-TEXT_BATCH = 256
+# A request waits for at most one batch of bulk work: some 80 ms of texts on two cores, and of
+# images half a second.
+TEXT_BATCH = 64
 IMAGE_BATCH = 8
 
 
@@ -40,16 +42,31 @@ class LaneSettings:
 
 
 class Lane(Generic[Item]):
-    """A model, its artefact and its thread; `text_lane` and `image_lane` make one."""
+    """A model, its artefact and its threads; `text_lane` and `image_lane` make one."""
 
     def __init__(
-        self, model: Model, settings: LaneSettings, load: LoadEncoder[Item], *, batch: int
+        self,
+        model: Model,
+        settings: LaneSettings,
+        load: LoadEncoder[Item],
+        *,
+        batch: int,
+        size: Callable[[Item], int] = lambda item: 1,
     ) -> None:
         self.model = model
         self._settings = settings
         self._load_encoder = load
         self._found: tuple[Artifact, ProviderChoice] | None = None
-        self._worker = Worker(f"vla-embeddings-{model.kind}", self._load, batch=batch)
+        self._worker = Worker(
+            f"vla-embeddings-{model.kind}",
+            self._load,
+            batch=batch,
+            # The threads of one run wait for each other at every operator; two runs do not.
+            threads=available_cpus(),
+            size=size,
+            # The threads of the session, which one of these makes, inherit it.
+            enter=lambda: lower_priority(settings.nice),
+        )
 
     async def fingerprint(self) -> str:
         """What the model's vectors depend on besides their input.
@@ -65,12 +82,12 @@ class Lane(Generic[Item]):
             found = await asyncio.to_thread(self._find)
         return cache_fingerprint(found[0])
 
-    async def encode(self, items: Sequence[Item]) -> Vectors:
+    async def encode(self, items: Sequence[Item], *, bulk: bool = False) -> Vectors:
         """Vectors (n, dimension) float32; see `Worker.encode` and `Session.load`."""
-        return await self._worker.encode(items)
+        return await self._worker.encode(items, bulk=bulk)
 
     def close(self) -> None:
-        """Free the model and end its thread."""
+        """Free the model and end its threads."""
         self._worker.close()
 
     def _find(self) -> tuple[Artifact, ProviderChoice]:
@@ -88,8 +105,6 @@ class Lane(Generic[Item]):
         return self._found
 
     def _load(self) -> Encode[Item]:
-        # On the worker's thread; the threads of the session that it makes inherit this.
-        lower_priority(self._settings.nice)
         artifact, choice = self._found or self._find()
         try:
             encode = self._load_encoder(artifact, choice)
@@ -115,7 +130,7 @@ def text_lane(model: Model, settings: LaneSettings) -> Lane[str]:
     def load(artifact: Artifact, choice: ProviderChoice) -> Encode[str]:
         return TextEncoder.load(artifact, choice, threads=available_cpus()).encode
 
-    return Lane(model, settings, load, batch=TEXT_BATCH)
+    return Lane(model, settings, load, batch=TEXT_BATCH, size=len)
 
 
 def image_lane(model: Model, settings: LaneSettings) -> Lane[NDArray[np.uint8]]:

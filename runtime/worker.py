@@ -1,4 +1,4 @@
-"""The thread that runs one model, so that an event loop never does."""
+"""The threads that run one model, so that an event loop never does."""
 
 import asyncio
 import atexit
@@ -45,61 +45,105 @@ class _Job(Generic[Item]):
 
 
 class Worker(Generic[Item]):
-    """Encodes on one thread; requests that arrive while it is busy are encoded together next.
+    """Encodes on a few threads; requests that arrive while all are busy are encoded together.
 
-    An idle worker starts at once, so batching adds no wait. A batch that fails is encoded again
-    request by request: one bad item fails alone.
+    An idle thread starts at once, so batching adds no wait. Bulk work waits until no request
+    does. A batch that fails is encoded again request by request: one bad item fails alone.
 
     Args:
-        name: of the thread.
-        load: returns the encoder; called on the thread at the first request, and again at the
-            next one where it failed.
+        name: of the threads.
+        load: returns the encoder, which all threads call; called on a thread at the first
+            request, and again at the next one where it failed.
         batch: most items encoded together.
+        threads: most batches encoded at a time; a thread is started when there is work for it.
+        size: how much work an item is; in bulk, items of like size are encoded together.
+        enter: called on every thread before anything else.
     """
 
-    def __init__(self, name: str, load: Callable[[], Encode[Item]], *, batch: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], Encode[Item]],
+        *,
+        batch: int,
+        threads: int,
+        size: Callable[[Item], int] = lambda item: 1,
+        enter: Callable[[], None] = lambda: None,
+    ) -> None:
         self._name = name
         self._load = load
         self._batch = batch
-        self._jobs: deque[_Job[Item]] = deque()
+        self._max_threads = threads
+        self._size = size
+        self._enter = enter
+        self._requests: deque[_Job[Item]] = deque()
+        self._bulk: deque[_Job[Item]] = deque()
         self._waiting = 0
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
         self._closed = False
+        self._loading = threading.Lock()
+        self._encoder: Encode[Item] | None = None
 
-    async def encode(self, items: Sequence[Item]) -> Vectors:
+    async def encode(self, items: Sequence[Item], *, bulk: bool = False) -> Vectors:
         """Vectors of the items, (n, dimension) float32, in their order.
 
-        Long sequences are cut into batches, so that others' requests run in between.
+        Args:
+            items: more than a batch of them are bulk work in any case.
+            bulk: let requests go first.
 
         Raises:
             Overloaded: too many items wait already.
             ServiceClosed: after `close()`.
             EmbeddingError: what loading or encoding raised.
         """
-        parts = [
-            await self._submit(items[start : start + self._batch])
-            for start in range(0, len(items), self._batch)
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(items) <= self._batch:
+            return await self._submit(items, bulk=bulk)
+        order = sorted(range(len(items)), key=lambda index: self._size(items[index]))
+        sorted_vectors = np.concatenate(await self._encode_batches([items[i] for i in order]))
+        vectors = np.empty_like(sorted_vectors)
+        vectors[order] = sorted_vectors
+        return vectors
 
     def close(self) -> None:
-        """Finish the batch at hand, fail what waits, end the thread, free the model."""
+        """Finish the batches at hand, fail what waits, end the threads, free the model."""
         with self._changed:
             self._closed = True
-            abandoned = list(self._jobs)
-            self._jobs.clear()
-            self._changed.notify()
-            thread = self._thread
+            abandoned = [*self._requests, *self._bulk]
+            self._requests.clear()
+            self._bulk.clear()
+            self._changed.notify_all()
+            threads = list(self._threads)
         for job in abandoned:
             job.deliver(
                 ServiceClosed("The service was cleaned up before this embedding was made.")
             )
-        if thread is not None:
+        for thread in threads:
             thread.join()
+        self._encoder = None
+        if threads:
             atexit.unregister(self.close)
 
-    def _submit(self, items: Sequence[Item]) -> asyncio.Future[Vectors]:
+    async def _encode_batches(self, items: Sequence[Item]) -> list[Vectors]:
+        """One batch after the other, so many at a time that no thread has to wait for the next."""
+        done: list[Vectors] = []
+        under_way: deque[asyncio.Future[Vectors]] = deque()
+        try:
+            for start in range(0, len(items), self._batch):
+                if len(under_way) > self._max_threads:
+                    done.append(await under_way.popleft())
+                batch = items[start : start + self._batch]
+                under_way.append(self._submit(batch, bulk=True))
+            while under_way:
+                done.append(await under_way.popleft())
+        finally:
+            for future in under_way:
+                if not future.cancel():
+                    future.exception()  # or asyncio complains that nobody asked
+        return done
+
+    def _submit(self, items: Sequence[Item], *, bulk: bool) -> asyncio.Future[Vectors]:
         loop = asyncio.get_running_loop()
         job = _Job(items, loop.create_future(), loop)
         with self._changed:
@@ -110,44 +154,61 @@ class Worker(Generic[Item]):
                     f"{self._waiting:,} embeddings are waiting already (at most {MAX_WAITING:,}). "
                     "Ask again later, or embed in bulk with batch_generate_embeddings."
                 )
-            self._jobs.append(job)
+            (self._bulk if bulk else self._requests).append(job)
             self._waiting += len(items)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._thread.start()
-                # ONNX Runtime aborts the process when it ends in the middle of a run.
-                atexit.register(self.close)
-            self._changed.notify()
+            if self._idle:
+                self._idle -= 1
+                self._changed.notify()
+            elif len(self._threads) < self._max_threads:
+                self._start_thread()
         return job.future
 
+    def _start_thread(self) -> None:
+        name = f"{self._name}-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        if len(self._threads) == 1:
+            # ONNX Runtime aborts the process when it ends in the middle of a run.
+            atexit.register(self.close)
+
     def _work(self) -> None:
-        encode: Encode[Item] | None = None
+        self._enter()
         while jobs := self._next_jobs():
             try:
-                encode = encode or self._load()
+                encode = self._loaded()
             except Exception as error:
                 for job in jobs:
                     job.deliver(error)
                 continue
             _encode_jobs(jobs, encode)
 
+    def _loaded(self) -> Encode[Item]:
+        with self._loading:
+            if self._encoder is None:
+                self._encoder = self._load()
+            return self._encoder
+
     def _next_jobs(self) -> list[_Job[Item]]:
-        """Wait for requests, and take as many as fit into one batch; none when closed."""
+        """Wait for work, and take as much as fits into one batch; none when closed."""
         with self._changed:
-            while True:
-                self._changed.wait_for(lambda: self._jobs or self._closed)
-                if self._closed:
-                    return []
-                taken: list[_Job[Item]] = []
-                room = self._batch
-                while self._jobs and (not taken or len(self._jobs[0].items) <= room):
-                    job = self._jobs.popleft()
-                    self._waiting -= len(job.items)
-                    if not job.future.cancelled():
-                        taken.append(job)
-                        room -= len(job.items)
-                if taken:
-                    return taken
+            while not self._closed:
+                if jobs := self._take(self._requests) or self._take(self._bulk):
+                    return jobs
+                self._idle += 1  # whoever wakes this thread takes it off again
+                self._changed.wait()
+            return []
+
+    def _take(self, queue: deque[_Job[Item]]) -> list[_Job[Item]]:
+        taken: list[_Job[Item]] = []
+        room = self._batch
+        while queue and (not taken or len(queue[0].items) <= room):
+            job = queue.popleft()
+            self._waiting -= len(job.items)
+            if not job.future.cancelled():
+                taken.append(job)
+                room -= len(job.items)
+        return taken
 
 
 def _encode_jobs(jobs: Sequence[_Job[Item]], encode: Encode[Item]) -> None:

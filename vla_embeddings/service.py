@@ -1,8 +1,7 @@
 """`EmbeddingService`: instructions and images to vectors, through the cache."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar
@@ -10,7 +9,7 @@ from typing import Any, Self, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings.cache import EmbeddingCache, SingleFlight, image_key, instruction_key
+from vla_embeddings.cache import EmbeddingCache, ReadThrough, image_key, instruction_key
 from vla_embeddings.config import Device, EmbeddingConfig, embedding_config
 from vla_embeddings.errors import EmbeddingsDisabled, InvalidInput, ServiceClosed
 from vla_embeddings.metrics import GENERATION_SECONDS
@@ -28,14 +27,19 @@ from vla_embeddings.runtime import (
     text_lane,
 )
 
-logger = logging.getLogger(__name__)
-
 Vector = NDArray[np.float32]
 Result = TypeVar("Result")
 
 # Images of one batch call in decoding or waiting: enough to keep the model busy while the next
 # ones are decoded, few enough to bound the memory.
 IMAGES_AT_ONCE = 32
+
+# Bytes of an image file that are hashed in less time than a thread takes to wake.
+HASHED_INLINE = 128 * 1024
+
+# Texts of one batch call that are looked up and encoded together: enough to sort by length,
+# few enough not to hold up the event loop.
+TEXTS_AT_ONCE = 2048
 
 
 class BatchEmbeddings(TypedDict):
@@ -83,7 +87,7 @@ class EmbeddingService:
         self._text = text_lane(find_model(config.text_model_name, "text"), settings)
         self._image = image_lane(find_model(config.image_model_name, "image"), settings)
         self._query = text_lane(find_model(config.image_model_name, "clip-text"), settings)
-        self._flight: SingleFlight[Vector] = SingleFlight()
+        self._vectors = ReadThrough(cache)
         self._closed = False
         self._pool = ThreadPoolExecutor(
             available_cpus(),
@@ -136,16 +140,7 @@ class EmbeddingService:
             EmbeddingsDisabled: EMBEDDING_ENABLE_EMBEDDINGS is false.
             ModelNotFound: the model was not exported; see `Lane.fingerprint` for the rest.
         """
-        self._require_enabled()
-        fingerprint = await self._image.fingerprint()
-        key = await self._in_pool(lambda: _image_key(fingerprint, image))
-
-        async def compute() -> Vector:
-            with GENERATION_SECONDS.labels("image").time():
-                pixels = await self._in_pool(lambda: preprocess(image))
-                return _only(await self._image.encode([pixels]))
-
-        return await self._through_cache(key, compute, use_cache=use_cache)
+        return await self._embed_image(image, use_cache=use_cache, bulk=False)
 
     async def batch_generate_embeddings(
         self,
@@ -166,8 +161,10 @@ class EmbeddingService:
             Others: as the methods for one.
         """
         self._require_enabled()
-        for index, text in enumerate(texts):
-            check_text(text, f"texts[{index}]")
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            for index, text in enumerate(texts[start : start + TEXTS_AT_ONCE], start):
+                check_text(text, f"texts[{index}]")
+            await asyncio.sleep(0)
         return BatchEmbeddings(
             text_embeddings=await self._embed_texts(texts, use_cache=use_cache),
             image_embeddings=await self._embed_images(images, use_cache=use_cache),
@@ -224,42 +221,47 @@ class EmbeddingService:
                 return _only(await lane.encode([text]))
 
         key = instruction_key(await lane.fingerprint(), text)
-        return await self._through_cache(key, compute, use_cache=use_cache)
+        return await self._vectors.one(key, compute, use_cache=use_cache)
 
-    async def _through_cache(
-        self, key: str, compute: Callable[[], Awaitable[Vector]], *, use_cache: bool
-    ) -> Vector:
-        """The vector under `key`, from the cache or computed and stored; once for all who ask."""
-        cache = self._cache if use_cache else None
+    async def _embed_image(self, image: ImageInput, *, use_cache: bool, bulk: bool) -> Vector:
+        self._require_enabled()
+        fingerprint = await self._image.fingerprint()
+        if isinstance(image, bytes) and len(image) <= HASHED_INLINE:
+            key = image_key(fingerprint, image)
+        else:
+            key = await self._in_pool(lambda: _image_key(fingerprint, image))
 
-        async def find() -> Vector:
-            if cache is not None and (known := await cache.get_embedding(key)) is not None:
-                return known
-            vector = await compute()
-            logger.debug("Generated embedding shape: %s", vector.shape)
-            if cache is not None:
-                await cache.set_embedding(key, vector)
-            return vector
+        async def compute() -> Vector:
+            with GENERATION_SECONDS.labels("image").time():
+                pixels = await self._in_pool(lambda: preprocess(image))
+                return _only(await self._image.encode([pixels], bulk=bulk))
 
-        flight = key if cache is not None else f"uncached {key}"
-        return (await self._flight.run(flight, find)).copy()
+        return await self._vectors.one(key, compute, use_cache=use_cache)
 
     async def _embed_texts(self, texts: Sequence[str], *, use_cache: bool) -> NDArray[np.float32]:
         if not texts:
             return np.empty((0, self._text.model.dimension), np.float32)
+        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        distinct = list(rows)
+        parts = [
+            await self._embed_distinct(
+                distinct[start : start + TEXTS_AT_ONCE], use_cache=use_cache
+            )
+            for start in range(0, len(distinct), TEXTS_AT_ONCE)
+        ]
+        return np.concatenate(parts)[[rows[text] for text in texts]]
+
+    async def _embed_distinct(
+        self, texts: Sequence[str], *, use_cache: bool
+    ) -> NDArray[np.float32]:
         fingerprint = await self._text.fingerprint()
-        keys = {text: instruction_key(fingerprint, text) for text in dict.fromkeys(texts)}
-        cache = self._cache if use_cache else None
-        known = await cache.get_many(list(keys.values())) if cache else {}
-        found = {text: known.get(key) for text, key in keys.items()}
-        vectors = {text: vector for text, vector in found.items() if vector is not None}
-        if missing := [text for text in keys if text not in vectors]:
+
+        async def compute(positions: Sequence[int]) -> NDArray[np.float32]:
             with GENERATION_SECONDS.labels("instruction").time():
-                computed = dict(zip(missing, await self._text.encode(missing), strict=True))
-            if cache:
-                await cache.set_many({keys[text]: computed[text] for text in missing})
-            vectors |= computed
-        return np.stack([vectors[text] for text in texts])
+                return await self._text.encode([texts[i] for i in positions], bulk=True)
+
+        keys = [instruction_key(fingerprint, text) for text in texts]
+        return await self._vectors.many(keys, compute, use_cache=use_cache)
 
     async def _embed_images(
         self, images: Sequence[ImageInput], *, use_cache: bool
@@ -271,7 +273,7 @@ class EmbeddingService:
         async def embed(index: int, image: ImageInput) -> Vector:
             async with free:
                 try:
-                    return await self.get_image_embedding(image, use_cache)
+                    return await self._embed_image(image, use_cache=use_cache, bulk=True)
                 except InvalidInput as error:
                     raise InvalidInput(f"images[{index}]: {error}") from error
 

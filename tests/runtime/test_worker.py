@@ -1,10 +1,11 @@
-"""Requests share one thread and its batches, and nothing that goes wrong with others."""
+"""Requests share threads and their batches, and nothing that goes wrong with others."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def doubler() -> Doubler:
 
 @pytest.fixture
 async def worker(doubler: Doubler) -> AsyncIterator[Worker[int]]:
-    worker = Worker(NAME, doubler.load, batch=BATCH)
+    worker = Worker(NAME, doubler.load, batch=BATCH, threads=1)
     yield worker
     doubler.may_run.set()
     worker.close()
@@ -89,16 +90,88 @@ async def test_nothing_is_loaded_before_the_first_request(
 
     await worker.encode([1])
 
-    assert (doubler.loads, _threads()) == (1, [NAME])
+    assert (doubler.loads, _threads()) == (1, [f"{NAME}-0"])
 
 
-async def test_all_requests_run_on_one_thread_with_one_encoder(
+async def test_requests_one_by_one_need_one_thread(worker: Worker[int], doubler: Doubler) -> None:
+    for item in range(50):
+        await worker.encode([item])
+
+    assert doubler.threads == {f"{NAME}-0"}
+    assert doubler.loads == 1
+
+
+async def test_several_threads_encode_with_one_encoder_at_a_time_each(doubler: Doubler) -> None:
+    entered: list[str] = []
+    both = threading.Barrier(2, timeout=PATIENCE)  # breaks unless two batches are at work at once
+
+    def encode(items: Sequence[int]) -> NDArray[np.float32]:
+        both.wait()
+        return doubler(items)
+
+    def load() -> Callable[[Sequence[int]], NDArray[np.float32]]:
+        doubler.load()
+        return encode
+
+    worker = Worker(
+        NAME,
+        load,
+        batch=BATCH,
+        threads=2,
+        enter=lambda: entered.append(threading.current_thread().name),
+    )
+    vectors = await worker.encode(range(4 * BATCH))
+    worker.close()
+
+    assert vectors[:, 0].tolist() == [2.0 * item for item in range(4 * BATCH)]
+    assert doubler.loads == 1
+    assert sorted(entered) == [f"{NAME}-0", f"{NAME}-1"]
+
+
+async def test_requests_go_before_bulk_work(worker: Worker[int], doubler: Doubler) -> None:
+    first = await _keep_busy(worker, doubler)
+    bulk = asyncio.create_task(worker.encode(range(10, 10 + 3 * BATCH)))
+    late = asyncio.create_task(worker.encode([99], bulk=True))
+    await asyncio.sleep(0)
+    [request] = await _ask(worker, 1)
+
+    doubler.may_run.set()
+    await asyncio.gather(first, bulk, late, request)
+
+    assert doubler.batches[:2] == [[0], [1]]
+    assert sorted(item for batch in doubler.batches[2:] for item in batch) == [*range(10, 22), 99]
+
+
+async def test_bulk_work_is_batched_by_size_and_returned_in_order(doubler: Doubler) -> None:
+    worker = Worker(NAME, doubler.load, batch=BATCH, threads=1, size=lambda item: item % 2)
+
+    vectors = await worker.encode(range(2 * BATCH))
+    worker.close()
+
+    assert doubler.batches == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    assert vectors[:, 0].tolist() == [2.0 * item for item in range(2 * BATCH)]
+
+
+async def test_bulk_work_that_is_cancelled_or_fails_leaves_nothing_waiting(
     worker: Worker[int], doubler: Doubler
 ) -> None:
-    await asyncio.gather(*(worker.encode([item]) for item in range(50)))
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    with pytest.raises(ValueError, match="a bad item"):
+        await worker.encode([BAD] * (5 * BATCH))
+    first = await _keep_busy(worker, doubler)
+    bulk = asyncio.create_task(worker.encode(range(10, 10 + 5 * BATCH)))
+    await asyncio.sleep(0)
 
-    assert doubler.threads == {NAME}
-    assert doubler.loads == 1
+    bulk.cancel()
+    await asyncio.wait([bulk])
+    doubler.may_run.set()
+    await first
+
+    assert (await worker.encode([1])).tolist() == [[2.0]]
+    assert doubler.batches[-2:] == [[0], [1]]
+    gc.collect()
+    assert faults == []
 
 
 async def test_requests_that_arrive_meanwhile_are_encoded_together(
@@ -173,7 +246,7 @@ async def test_a_failed_load_is_told_and_tried_again(doubler: Doubler) -> None:
             raise faults.pop()
         return doubler.load()
 
-    worker = Worker(NAME, load, batch=BATCH)
+    worker = Worker(NAME, load, batch=BATCH, threads=1)
     with pytest.raises(FileNotFoundError, match="no artefact yet"):
         await worker.encode([1])
 
@@ -223,7 +296,7 @@ async def test_after_closing_requests_are_refused(worker: Worker[int]) -> None:
 
 
 def test_an_event_loop_that_was_closed_meanwhile_harms_nobody(doubler: Doubler) -> None:
-    worker = Worker(NAME, doubler.load, batch=BATCH)
+    worker = Worker(NAME, doubler.load, batch=BATCH, threads=1)
 
     async def leave_early() -> None:
         await _keep_busy(worker, doubler)
@@ -236,7 +309,7 @@ def test_an_event_loop_that_was_closed_meanwhile_harms_nobody(doubler: Doubler) 
 
 
 def test_event_loops_in_several_threads_share_a_worker(doubler: Doubler) -> None:
-    worker = Worker(NAME, doubler.load, batch=BATCH)
+    worker = Worker(NAME, doubler.load, batch=BATCH, threads=1)
 
     async def ask(numbers: range) -> list[NDArray[np.float32]]:
         return await asyncio.gather(*(worker.encode([number]) for number in numbers))
