@@ -62,6 +62,7 @@ class Lane(Generic[Item]):
             self._load,
             batch=batch,
             # The threads of one run wait for each other at every operator; two runs do not.
+            # A GPU runs one after the other anyway (`_load`).
             threads=available_cpus(),
             size=size,
             # The threads of the session, which one of these makes, inherit it.
@@ -118,6 +119,8 @@ class Lane(Generic[Item]):
             self._settings = replace(self._settings, device="cpu")
             artifact, choice = self._find()
             encode = self._load_encoder(artifact, choice)
+        if choice.device != "cpu":
+            self._worker.threads = 1
         manifest = artifact.manifest
         weights = "" if manifest.weights == "trained" else "UNTRAINED "
         logger.info("Loaded %s%s on %s", weights, manifest.fingerprint, choice.device)

@@ -55,7 +55,8 @@ class Worker(Generic[Item]):
         load: returns the encoder, which all threads call; called on a thread at the first
             request, and again at the next one where it failed.
         batch: most items encoded together.
-        threads: most batches encoded at a time; a thread is started when there is work for it.
+        threads: most batches encoded at a time. The first thread is started with the first
+            request, the others when there is work for them and the encoder is loaded.
         size: how much work an item is; in bulk, items of like size are encoded together.
         enter: called on every thread before anything else.
     """
@@ -73,7 +74,8 @@ class Worker(Generic[Item]):
         self._name = name
         self._load = load
         self._batch = batch
-        self._max_threads = threads
+        self.threads = threads
+        """`load` may lower it."""
         self._size = size
         self._enter = enter
         self._requests: deque[_Job[Item]] = deque()
@@ -114,15 +116,15 @@ class Worker(Generic[Item]):
             self._requests.clear()
             self._bulk.clear()
             self._changed.notify_all()
-            threads = list(self._threads)
+            started = list(self._threads)
         for job in abandoned:
             job.deliver(
                 ServiceClosed("The service was cleaned up before this embedding was made.")
             )
-        for thread in threads:
+        for thread in started:
             thread.join()
         self._encoder = None
-        if threads:
+        if started:
             atexit.unregister(self.close)
 
     async def _encode_batches(self, items: Sequence[Item]) -> list[Vectors]:
@@ -131,7 +133,7 @@ class Worker(Generic[Item]):
         under_way: deque[asyncio.Future[Vectors]] = deque()
         try:
             for start in range(0, len(items), self._batch):
-                if len(under_way) > self._max_threads:
+                if len(under_way) > self.threads:
                     done.append(await under_way.popleft())
                 batch = items[start : start + self._batch]
                 under_way.append(self._submit(batch, bulk=True))
@@ -156,14 +158,16 @@ class Worker(Generic[Item]):
                 )
             (self._bulk if bulk else self._requests).append(job)
             self._waiting += len(items)
-            if self._idle:
-                self._idle -= 1
-                self._changed.notify()
-            elif len(self._threads) < self._max_threads:
-                self._start_thread()
+            self._wake_thread()
         return job.future
 
-    def _start_thread(self) -> None:
+    def _wake_thread(self) -> None:
+        if self._idle:
+            self._idle -= 1
+            self._changed.notify()
+            return
+        if self._threads and not (self._encoder and len(self._threads) < self.threads):
+            return
         name = f"{self._name}-{len(self._threads)}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._threads.append(thread)
@@ -187,6 +191,9 @@ class Worker(Generic[Item]):
         with self._loading:
             if self._encoder is None:
                 self._encoder = self._load()
+                with self._changed:
+                    if self._requests or self._bulk:
+                        self._wake_thread()
             return self._encoder
 
     def _next_jobs(self) -> list[_Job[Item]]:
