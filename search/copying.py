@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.search.binding import Parameters, fetch
+from vla_embeddings.search.binding import WHOLE_NUMBERS, Parameters, fetch
 from vla_embeddings.search.catalog import Column
 from vla_embeddings.search.handles import Connection
 
@@ -27,9 +27,6 @@ _TRAILER = struct.pack(">h", -1)
 
 # Rows encoded at a time: under 1 MB, so that the event loop is never held for long.
 _SLICE = 512
-
-# Types whose binary form NumPy knows.
-_WHOLE_NUMBERS = {"pg_catalog.int2": ">i2", "pg_catalog.int4": ">i4", "pg_catalog.int8": ">i8"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def _numbers(rows: Rows) -> list[NDArray[np.integer]] | None:
 
 
 def _whole(column: Column, values: list[object]) -> NDArray[np.integer] | None:
-    form = _WHOLE_NUMBERS.get(column.type)
+    form = WHOLE_NUMBERS.get(column.type)
     if form is None or set(map(type, values)) != {int}:
         return None
     try:
