@@ -7,7 +7,7 @@ from typing import TypeAlias, TypeVar
 Chunk = TypeVar("Chunk")
 
 Before: TypeAlias = Awaitable[object] | None
-"""Done when the chunk before is stored; raises what kept it from that. None for the first."""
+"""Done when the chunk before is stored; raises what kept it from that. None where it is."""
 
 
 async def store_in_order(
@@ -24,6 +24,7 @@ async def store_in_order(
     Args:
         may_overlap: whether a second one may begin at this moment.
     """
+    stored = 0
     earlier: asyncio.Task[int] | None = None
     latest: asyncio.Task[int] | None = None
     try:
@@ -31,9 +32,9 @@ async def store_in_order(
             if earlier is not None:
                 await earlier
             if latest is not None and not may_overlap():
-                await latest
+                stored, latest = stored + await latest, None
             earlier, latest = latest, asyncio.create_task(_total(chunk, store, latest))
-        return await latest if latest is not None else 0
+        return stored + (await latest if latest is not None else 0)
     except asyncio.CancelledError:
         running = [task for task in (latest, earlier) if task is not None]
         for task in running:

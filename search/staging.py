@@ -1,9 +1,10 @@
 """New vectors for rows that exist: COPY into a temporary table, and one UPDATE from it.
 
 To make and drop the table takes 1 ms of a chunk's 40. What else would do, `executemany` or
-`unnest` of pgvector's arrays, needs a codec on the caller's connection. On two quiet cores 20,000
-vectors of 384 go in at 119,000 rows/s, and at 140,000 to 149,000 by these: the UPDATE itself,
-which all have in common, is most of it.
+`unnest` of pgvector's arrays, needs a codec on the caller's connection. Processor time of a row
+with a vector of 384, here and on the server: 2.5 + 7.4 µs, of which the UPDATE is 4.9;
+`executemany` 4.3 + 8.9, `unnest` 3.4 + 6.0. `executemany` keeps both sides busy at once, and so
+does `before`.
 """
 
 import logging

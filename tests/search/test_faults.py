@@ -110,7 +110,9 @@ async def test_no_setting_stays_on_a_callers_connection(
     dsn: str, filled: Vectors, job: Job
 ) -> None:
     connection = await asyncpg.connect(dsn)
-    await connection.execute("LOAD 'vector'; SET hnsw.ef_search = 77")
+    await connection.execute(
+        "LOAD 'vector'; SET hnsw.ef_search = 77; SET idle_in_transaction_session_timeout = '1h'"
+    )
     before = await settings_of(connection)
 
     await job(connection)
