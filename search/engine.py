@@ -92,11 +92,12 @@ async def _records(
             nearest.indexes,
             nearest.table.extension,
             top_k=nearest.top_k,
+            filtered=bool(nearest.filters),
             ef_search=request.ef_search,
             probes=request.probes,
         )
         records = await fetch(connection, *nearest.indexed(settings))
-        if len(records) == nearest.top_k or _reached(records, nearest, request.limit):
+        if len(records) >= nearest.top_k or _reached(records, nearest, request.limit):
             return records
         logger.debug(
             "The index gave %d of %d rows; searching without it", len(records), nearest.top_k
@@ -145,7 +146,7 @@ def _rows(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> list
         row[metric.score] = score
         found.append((values[width:], row))
     found.sort(key=lambda pair: pair[0])
-    return [row for _, row in found]
+    return [row for _, row in found[: nearest.top_k]]
 
 
 def decoded(value: Any, column: Column) -> Any:
