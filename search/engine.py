@@ -92,7 +92,6 @@ async def _records(
             nearest.indexes,
             nearest.table.extension,
             top_k=nearest.top_k,
-            filtered=bool(nearest.filters),
             ef_search=request.ef_search,
             probes=request.probes,
         )

@@ -111,7 +111,6 @@ async def _point(
             each.indexes,
             each.table.extension,
             top_k=each.top_k,
-            filtered=False,
             ef_search=effort,
             probes=effort,
         )

@@ -46,12 +46,7 @@ async def _statement(connection: Connection, query: Vectors) -> tuple[str, list[
     columns = tuple(column for column in table.columns.values() if not column.vector_type)
     nearest = Nearest(table, table.column("embedding"), COSINE, query, TOP_K, None, columns)
     settings = search_settings(
-        nearest.indexes,
-        table.extension,
-        top_k=TOP_K,
-        filtered=False,
-        ef_search=None,
-        probes=None,
+        nearest.indexes, table.extension, top_k=TOP_K, ef_search=None, probes=None
     )
     sql, parameters = nearest.indexed(settings)
     return sql, parameters.values
