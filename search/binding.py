@@ -1,6 +1,7 @@
 """Values on their way into a statement: bound as parameters, with their column's own type."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.catalog import Column
 from vla_embeddings.search.handles import Connection
+
+WHOLE_NUMBERS = {"pg_catalog.int2": ">i2", "pg_catalog.int4": ">i4", "pg_catalog.int8": ">i8"}
+"""Types of whole numbers, and NumPy's name of their binary form."""
 
 
 class Parameters:
@@ -21,11 +25,12 @@ class Parameters:
 
     def bind(self, value: object, column: Column) -> str:
         """Add one value of the type of `column`; returns its SQL."""
-        return f"{self._add(plain(value), column)}::{column.type}"
+        return f"{self._add(_fitting(value, column), column)}::{column.type}"
 
     def bind_many(self, values: list[object], column: Column) -> str:
         """Add an array of such values; returns its SQL."""
-        return f"{self._add([plain(value) for value in values], column)}::{column.type}[]"
+        fitting = [_fitting(value, column) for value in values]
+        return f"{self._add(fitting, column)}::{column.type}[]"
 
     def bind_vector(self, vector: NDArray[np.float32], column: Column) -> str:
         """Add one vector; returns its SQL, of type real[].
@@ -57,6 +62,15 @@ async def fetch(connection: Connection, sql: str, parameters: Parameters) -> lis
     except asyncpg.DataError as error:
         raise parameters.explain(error) from error
     return records
+
+
+def _fitting(value: object, column: Column) -> object:
+    """`value` as a plain one; InvalidInput for a fraction, which asyncpg would cut off."""
+    value = plain(value)
+    fraction = isinstance(value, float | Decimal) and not float(value).is_integer()
+    if fraction and column.type in WHOLE_NUMBERS:
+        raise InvalidInput(f"Column {column.sql} is of type {column.type}; got {value!r}.")
+    return value
 
 
 def plain(value: object) -> object:

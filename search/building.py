@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from vla_embeddings.errors import SearchError
 from vla_embeddings.search.catalog import Table, quoted, vector_indexes
 from vla_embeddings.search.definition import IndexDefinition
 from vla_embeddings.search.handles import Connection, Handle, connected
@@ -42,6 +43,16 @@ class BuildProgress:
     total: int
 
 
+async def keeps_session(connection: Connection) -> bool:
+    """Whether all statements surely go to one session, as without a pooler in between.
+
+    PgBouncer and its like give the client a process id of their own. In transaction mode a lock
+    would stay behind in a session that nobody finds again.
+    """
+    pid: int = await connection.fetchval("SELECT pg_backend_pid()")
+    return pid == connection.get_server_pid()
+
+
 @asynccontextmanager
 async def sole_builder(connection: Connection, table: Table) -> AsyncIterator[None]:
     """Wait until nobody else in this library builds on `table`, and keep others waiting.
@@ -49,12 +60,21 @@ async def sole_builder(connection: Connection, table: Table) -> AsyncIterator[No
     The lock is asked for again and again: to wait within a statement would hold a snapshot that
     a concurrent build in turn waits for. In the caller's transaction it is held to its end, for
     only then can others see the index.
+
+    Raises:
+        SearchError: outside a transaction, the lock might stay behind; see `keeps_session`.
     """
     key = _LOCK_SPACE | table.oid
     if connection.is_in_transaction():
         await _until(connection, "SELECT pg_try_advisory_xact_lock($1)", key)
         yield
         return
+    if not await keeps_session(connection):
+        raise SearchError(
+            "A concurrent build needs one session for its lock and its memory, and a pooler such "
+            "as PgBouncer may give it several. Connect to PostgreSQL itself, or pass "
+            "concurrently=False, which makes writers wait."
+        )
     try:
         await _until(connection, "SELECT pg_try_advisory_lock($1)", key)
         yield

@@ -96,7 +96,7 @@ async def _records(
             probes=request.probes,
         )
         records = await fetch(connection, *nearest.indexed(settings))
-        if len(records) == nearest.top_k or _reached(records, nearest, request.limit):
+        if len(records) >= nearest.top_k or _reached(records, nearest, request.limit):
             return records
         logger.debug(
             "The index gave %d of %d rows; searching without it", len(records), nearest.top_k
@@ -145,7 +145,7 @@ def _rows(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> list
         row[metric.score] = score
         found.append((values[width:], row))
     found.sort(key=lambda pair: pair[0])
-    return [row for _, row in found]
+    return [row for _, row in found[: nearest.top_k]]
 
 
 def decoded(value: Any, column: Column) -> Any:

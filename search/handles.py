@@ -58,6 +58,14 @@ def opens_connections(db: Handle) -> bool:
     )
 
 
+def has_free_connection(db: Handle) -> bool:
+    """Whether `db` is a pool that can give a connection at once."""
+    pool = db.pool if isinstance(db, Database) else db
+    if not isinstance(pool, asyncpg.Pool):
+        return False
+    return pool.get_size() - pool.get_idle_size() < pool.get_max_size()
+
+
 @asynccontextmanager
 async def _connection(db: Handle, writing: bool) -> AsyncIterator[Connection]:
     if isinstance(db, asyncpg.Connection | PoolConnectionProxy):

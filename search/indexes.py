@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Literal
 
 import asyncpg
@@ -13,6 +14,7 @@ from vla_embeddings.search.building import (
     BuildProgress,
     build,
     drop_invalid,
+    keeps_session,
     reporting,
     sole_builder,
 )
@@ -201,7 +203,11 @@ async def _create(
         definition = IndexDefinition(target, column, method, metric, half, options)
         if concurrently is None:
             concurrently = not connection.is_in_transaction()
-        async with sole_builder(connection, target):
+        pooled = concurrently and not await keeps_session(connection)
+        if pooled and (equal := await _equal(connection, definition)) is not None:
+            return equal
+        scope = nullcontext() if concurrently else connection.transaction()
+        async with scope, sole_builder(connection, target):
             if (equal := await _equal(connection, definition)) is not None:
                 return equal
             await drop_invalid(connection, definition)

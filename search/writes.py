@@ -1,14 +1,16 @@
 """Storing vectors: one row, rows that exist, new rows."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from itertools import islice
+from typing import NamedTuple, TypeAlias
 
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.binding import Parameters, fetch, plain
 from vla_embeddings.search.catalog import resolve
 from vla_embeddings.search.copying import Rows, copy_rows
 from vla_embeddings.search.fingerprint import claim_column
-from vla_embeddings.search.handles import Handle, connected
+from vla_embeddings.search.handles import Handle, connected, has_free_connection
+from vla_embeddings.search.pipeline import Before, store_in_order
 from vla_embeddings.search.staging import update_rows
 from vla_embeddings.search.vectors import Vector, checked, checked_matrix
 
@@ -79,8 +81,9 @@ async def batch_index_embeddings(
     """Store many vectors in rows that exist.
 
     Each chunk is checked as a whole before any of it is sent, and written as a whole or not at
-    all. An id that comes twice keeps its last vector. Ids without a row are not counted and are
-    named in a warning.
+    all, one after the other; a pool that has a second connection free makes the next one ready on
+    it meanwhile. An id that comes twice keeps its last vector. Ids without a row are not counted
+    and are named in a warning.
 
     Args:
         embeddings: `{"id": ..., "embedding": ...}` each, from any iterable or async iterable.
@@ -93,23 +96,26 @@ async def batch_index_embeddings(
         As `index_embedding`; the message names the row's place and id. Chunks before it stay
         written, unless the caller's transaction is rolled back.
     """
-    changed, seen = 0, 0
-    async for chunk in _chunks(embeddings, chunk_rows):
-        pairs = [_pair(item, seen + place) for place, item in enumerate(chunk)]
-        name = _row_name(seen, [row_id for row_id, _ in pairs])
-        seen += len(chunk)
-        last = {row_id: place for place, (row_id, _) in enumerate(pairs)}
+
+    async def store(chunk: _Chunk, before: Before) -> int:
+        pairs = [_pair(item, chunk.start + place) for place, item in enumerate(chunk.items)]
+        ids = [row_id for row_id, _ in pairs]
+        last = {row_id: place for place, row_id in enumerate(ids)}
         async with connected(db, writing=True) as connection:
             target = await resolve(connection, table, (id_column, embedding_column))
             column = target.vector_column(embedding_column)
+            name = _row_name(chunk.start, ids)
             vectors = checked_matrix([vector for _, vector in pairs], column, name=name)
             await claim_column(connection, target, column, fingerprint, force=force)
             key = target.scalar_column(id_column)
             if len(last) < len(pairs):
                 vectors = vectors[list(last.values())]
             rows = Rows([key], [list(last)], column, vectors)
-            changed += await update_rows(connection, target, rows)
-    return changed
+            return await update_rows(connection, target, rows, before=before)
+
+    return await store_in_order(
+        _chunks(embeddings, chunk_rows), store, may_overlap=lambda: has_free_connection(db)
+    )
 
 
 async def insert_embeddings(
@@ -138,8 +144,8 @@ async def insert_embeddings(
         As `batch_index_embeddings`.
     """
     inserted = 0
-    async for chunk in _chunks(rows, chunk_rows):
-        name = _row_name(inserted)
+    async for chunk, start in _chunks(rows, chunk_rows):
+        name = _row_name(start)
         fields = _fields(chunk, name, embedding_column)
         async with connected(db, writing=True) as connection:
             target = await resolve(connection, table, (embedding_column, *fields))
@@ -154,34 +160,48 @@ async def insert_embeddings(
     return inserted
 
 
-async def _chunks(items: Items, size: int) -> AsyncIterator[list[Item]]:
+class _Chunk(NamedTuple):
+    """Some items, and the place of the first in the whole."""
+
+    items: list[Item]
+    start: int
+
+
+async def _chunks(items: Items, size: int) -> AsyncIterator[_Chunk]:
     if type(size) is not int or not 1 <= size <= 100_000:
         raise InvalidInput(f"chunk_rows must be a whole number from 1 to 100,000; got {size!r}.")
-    chunk: list[Item] = []
-    async for item in _each(items):
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+    start = 0
+    async for chunk in _batches(items, size):
+        yield _Chunk(chunk, start)
+        start += len(chunk)
 
 
-async def _each(items: Items) -> AsyncIterator[Item]:
+async def _batches(items: Items, size: int) -> AsyncIterator[list[Item]]:
+    batch: list[Item] = []
     if isinstance(items, AsyncIterable):
         async for item in items:
-            yield item
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
     elif isinstance(items, Iterable):
-        for item in items:
-            yield item
+        iterator = iter(items)
+        while len(batch := list(islice(iterator, size))) == size:
+            yield batch
     else:
         raise InvalidInput(f"Expected an iterable of rows; got {type(items).__name__}.")
+    if batch:
+        yield batch
 
 
 def _pair(item: Item, place: int) -> tuple[object, object]:
-    if not isinstance(item, Mapping) or not {"id", "embedding"} <= item.keys():
-        raise InvalidInput(f'row {place}: expected {{"id": ..., "embedding": ...}}; got {item!r}.')
-    return _id(item["id"]), item["embedding"]
+    try:
+        row_id, embedding = item["id"], item["embedding"]
+    except (KeyError, TypeError, IndexError):
+        raise InvalidInput(
+            f'row {place}: expected {{"id": ..., "embedding": ...}}; got {item!r}.'
+        ) from None
+    return _id(row_id), embedding
 
 
 def _id(value: object) -> object:

@@ -17,6 +17,7 @@ from vla_embeddings.search import (
     create_schema,
     insert_embeddings,
 )
+from vla_embeddings.search.handles import Connection
 
 TABLE = "instruction_analytics"
 COLUMN = "instruction_embedding"
@@ -159,6 +160,14 @@ async def library(library_dsn: str) -> AsyncIterator[Database]:
     """A pool on the shared, read-only database of `FILLED` and its index."""
     async with await Database.connect(library_dsn, max_size=4) as database:
         yield database
+
+
+async def settings_of(connection: Connection) -> list[asyncpg.Record]:
+    """Every setting of the server as this session has it at this moment."""
+    settings: list[asyncpg.Record] = await connection.fetch(
+        "SELECT name, setting FROM pg_settings ORDER BY name"
+    )
+    return settings
 
 
 async def make_read_only(dsn: str) -> None:

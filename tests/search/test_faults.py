@@ -6,17 +6,22 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
-from tests.search.conftest import COLUMN, TABLE, Vectors, rows_of, unit_vectors
+from tests.search.conftest import COLUMN, TABLE, Vectors, rows_of, settings_of, unit_vectors
 from vla_embeddings.errors import DatabaseUnavailable, SearchError, UnknownName
 from vla_embeddings.search import (
     Database,
     batch_index_embeddings,
     cosine_similarity_search,
     create_hnsw_index,
+    create_ivfflat_index,
+    create_schema,
+    drop_index,
     euclidean_distance_search,
     index_embedding,
+    inner_product_search,
     insert_embeddings,
     list_indexes,
+    measure_recall,
 )
 from vla_embeddings.search.building import build
 from vla_embeddings.search.handles import Handle
@@ -28,9 +33,15 @@ Job = Callable[[Handle], Awaitable[object]]
 JOBS: dict[str, Job] = {
     "search": lambda db: cosine_similarity_search(db, TABLE, COLUMN, VECTORS[0]),
     "euclidean": lambda db: euclidean_distance_search(db, TABLE, COLUMN, VECTORS[0]),
+    "inner_product": lambda db: inner_product_search(db, TABLE, COLUMN, VECTORS[0]),
     "index_embedding": lambda db: index_embedding(db, TABLE, "id", 1, COLUMN, VECTORS[1]),
     "batch": lambda db: batch_index_embeddings(
-        db, TABLE, "id", COLUMN, [{"id": n, "embedding": VECTORS[-n]} for n in range(1, 2001)]
+        db,
+        TABLE,
+        "id",
+        COLUMN,
+        [{"id": n, "embedding": VECTORS[-n]} for n in range(1, 2001)],
+        chunk_rows=500,
     ),
     "insert": lambda db: insert_embeddings(db, TABLE, COLUMN, rows_of(VECTORS[:2000])),
     "create": lambda db: create_hnsw_index(db, TABLE, COLUMN),
@@ -38,10 +49,23 @@ JOBS: dict[str, Job] = {
 }
 
 
-@pytest.fixture(params=JOBS)
+async def _drop(db: Handle) -> None:
+    index = await create_ivfflat_index(db, TABLE, COLUMN, 10, "inner_product")
+    await drop_index(db, index.name)
+
+
+async def _recall(db: Handle) -> None:
+    await create_ivfflat_index(db, TABLE, COLUMN, 10, "euclidean")
+    await measure_recall(db, TABLE, COLUMN, distance_metric="euclidean", efforts=[1], sample=3)
+
+
+OTHER_JOBS: dict[str, Job] = {"drop": _drop, "recall": _recall, "schema": create_schema}
+
+
+@pytest.fixture(params=JOBS | OTHER_JOBS)
 def job(request: pytest.FixtureRequest) -> Job:
     """Each function in turn."""
-    return JOBS[request.param]
+    return (JOBS | OTHER_JOBS)[request.param]
 
 
 async def test_a_killed_connection_is_an_error_of_ours_and_the_next_call_works(
@@ -77,13 +101,39 @@ async def test_cancelled_calls_return_their_connections_clean(
         work.cancel()
         await asyncio.wait([work])
 
-    async with db.pool.acquire() as connection:
-        assert not connection.is_in_transaction()
-        assert await connection.fetchval("SHOW maintenance_work_mem") == "64MB"
-        assert await connection.fetchval("SHOW statement_timeout") == "0"
     idle = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
     assert await db.pool.fetchval(idle) == 0
     await job(db)
+
+
+async def test_no_setting_stays_on_a_callers_connection(
+    dsn: str, filled: Vectors, job: Job
+) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "LOAD 'vector'; SET hnsw.ef_search = 77; SET idle_in_transaction_session_timeout = '1h'"
+    )
+    before = await settings_of(connection)
+
+    await job(connection)
+    assert await settings_of(connection) == before
+    async with connection.transaction():
+        await job(connection)
+        assert await settings_of(connection) == before
+    for milliseconds in (1, 4, 16):
+        await connection.execute(f"SET statement_timeout = {milliseconds}")
+        [outcome] = await asyncio.gather(job(connection), return_exceptions=True)
+        assert not isinstance(outcome, Exception) or "statement_timeout" in str(outcome)
+        await connection.execute("SET statement_timeout = 0")
+        assert await settings_of(connection) == before
+    for step in range(8):
+        work = asyncio.ensure_future(job(connection))
+        await asyncio.sleep(step * 0.003)
+        work.cancel()
+        await asyncio.wait([work])
+        assert await settings_of(connection) == before
+    assert {index.state for index in await list_indexes(connection)} <= {"valid"}
+    await connection.close()
 
 
 async def test_a_statement_timeout_is_said_and_the_callers_transaction_survives_a_search(

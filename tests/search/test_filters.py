@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -58,6 +59,7 @@ async def _kept(db: Database, filters: object) -> list[int]:
         ({}, [1, 2, 3, 4, 5, 6]),
         ({"n": 2}, [2]),
         ({"n": np.int64(2)}, [2]),
+        ({"n": 2.0}, [2]),
         ({"n": [2, 3, 99]}, [2, 3]),
         ({"n": {4, 5}}, [4, 5]),
         ({"n": []}, []),
@@ -91,6 +93,9 @@ async def test_a_filter_keeps_the_rows_that_match(
     ("filters", "words"),
     [
         ({"n": "two"}, r'Column "n" is of type pg_catalog.int4; got'),
+        ({"n": {"gte": 2.5}}, r'Column "n" is of type pg_catalog.int4; got 2.5'),
+        ({"n": [1, Decimal("2.5")]}, r'Column "n" is of type pg_catalog.int4; got Decimal'),
+        ({"n": float("inf")}, r'Column "n" is of type pg_catalog.int4; got inf'),
         ({"n": ["two"]}, r'Column "n" is of type pg_catalog.int4; got'),
         ({"name": 5}, r'Column "name" is of type pg_catalog."varchar"; got'),
         ({"n": 2**40}, r'Column "n"'),

@@ -23,7 +23,9 @@ from vla_embeddings.search.handles import Handle
 VECTORS = unit_vectors(60)
 
 
-async def _whole_job(db: Handle, table: str = TABLE, column: str = COLUMN) -> None:
+async def whole_job(
+    db: Handle, table: str = TABLE, column: str = COLUMN, *, concurrently: bool | None = None
+) -> None:
     """Insert, change, index and search."""
     new = [{column: vector} for vector in VECTORS]
     assert await insert_embeddings(db, table, column, new) == 60
@@ -32,7 +34,12 @@ async def _whole_job(db: Handle, table: str = TABLE, column: str = COLUMN) -> No
     assert await index_embedding(db, table, "id", 60, column, VECTORS[0])
     for half in (False, True):
         await create_hnsw_index(
-            db, table, column, half=half, distance_metric="euclidean" if half else "cosine"
+            db,
+            table,
+            column,
+            half=half,
+            distance_metric="euclidean" if half else "cosine",
+            concurrently=concurrently,
         )
     for exact in (False, True):
         for _ in range(7):  # a cached statement's plan may change after five runs
@@ -45,7 +52,7 @@ async def _whole_job(db: Handle, table: str = TABLE, column: str = COLUMN) -> No
 
 async def test_no_prepared_statement_is_needed_behind_pgbouncer(dsn: str) -> None:
     async with await Database.connect(dsn, pgbouncer=True) as db:
-        await _whole_job(db)
+        await whole_job(db)
 
         async with db.pool.acquire() as connection:
             statements = await connection.fetch("SELECT statement FROM pg_prepared_statements")
@@ -55,7 +62,7 @@ async def test_no_prepared_statement_is_needed_behind_pgbouncer(dsn: str) -> Non
 async def test_the_extension_may_live_in_a_schema_off_the_search_path(db: Database) -> None:
     await db.pool.execute('CREATE SCHEMA "My Ext"; ALTER EXTENSION vector SET SCHEMA "My Ext"')
 
-    await _whole_job(db)
+    await whole_job(db)
 
 
 async def test_a_hostile_search_path_does_not_matter(db: Database) -> None:
@@ -67,7 +74,7 @@ async def test_a_hostile_search_path_does_not_matter(db: Database) -> None:
             "CREATE OPERATOR shadow.<=> (LEFTARG = public.vector, RIGHTARG = public.vector, "
             "FUNCTION = shadow.twice)"
         )
-        await _whole_job(connection, "public.instruction_analytics")
+        await whole_job(connection, "public.instruction_analytics")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +96,7 @@ async def test_a_table_may_have_any_name(db: Database, create: str, name: str) -
         f'CREATE TABLE {create} (id int GENERATED ALWAYS AS IDENTITY, "The Vector" vector(384))'
     )
 
-    await _whole_job(db, name, "The Vector")
+    await whole_job(db, name, "The Vector")
 
 
 async def test_a_table_on_the_search_path_goes_before_one_with_its_qualified_name(
@@ -106,7 +113,7 @@ async def test_a_table_on_the_search_path_goes_before_one_with_its_qualified_nam
 async def test_a_connection_with_pgvectors_codec_is_used_as_it_is(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     await register_vector(connection)
-    await _whole_job(connection)
+    await whole_job(connection)
 
     [row] = await cosine_similarity_search(
         connection, TABLE, COLUMN, VECTORS[0], 1, columns=[COLUMN]
@@ -117,7 +124,7 @@ async def test_a_connection_with_pgvectors_codec_is_used_as_it_is(dsn: str) -> N
 
 async def test_no_codec_is_left_on_a_callers_connection(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
-    await _whole_job(connection)
+    await whole_job(connection)
 
     assert isinstance(await connection.fetchval("SELECT '[1,2]'::vector"), str)
     await connection.close()

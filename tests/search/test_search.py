@@ -8,7 +8,7 @@ import asyncpg
 import numpy as np
 import pytest
 
-from tests.search.conftest import COLUMN, FILLED, TABLE, Vectors, unit_vectors
+from tests.search.conftest import COLUMN, FILLED, TABLE, Vectors, settings_of, unit_vectors
 from vla_embeddings.errors import DimensionMismatch, InvalidInput, UnknownName
 from vla_embeddings.search import (
     Database,
@@ -20,7 +20,7 @@ from vla_embeddings.search import (
     inner_product_search,
 )
 from vla_embeddings.search.catalog import Extension, forget
-from vla_embeddings.search.handles import Connection, Handle
+from vla_embeddings.search.handles import Handle
 
 QUERY = unit_vectors(1, seed=99)[0]
 
@@ -148,14 +148,16 @@ async def test_exact_stays_exact_after_asyncpg_has_cached_the_statement(library:
     assert not any("hnsw" in line[0] for line in plan)
 
 
-async def test_a_search_asks_the_index(db: Database, indexed: Vectors) -> None:
+@pytest.mark.parametrize("method", ["hnsw", "half", "ivfflat"])
+async def test_a_search_asks_the_index(db: Database, filled: Vectors, method: str) -> None:
+    await _index(db, method)
     await db.pool.execute(f"VACUUM ANALYZE {TABLE}")
 
     async with db.pool.acquire() as connection:
         await _ids(connection, exact=False)
         await connection.execute("SELECT pg_stat_force_next_flush()")
     scans = await db.pool.fetchval(
-        "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname LIKE '%hnsw%'"
+        "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname LIKE '%cosine%'"
     )
 
     assert scans == 1
@@ -179,22 +181,22 @@ async def test_no_setting_of_a_search_outlives_it(db: Database, indexed: Vectors
     async with db.pool.acquire() as connection:
         await connection.execute("LOAD 'vector'")
         await connection.execute("SET hnsw.ef_search = 77")
-        before = await _settings(connection)
+        before = await settings_of(connection)
 
         await _ids(connection)
-        assert await _settings(connection) == before
+        assert await settings_of(connection) == before
         async with connection.transaction():
             await connection.execute("SET LOCAL hnsw.ef_search = 55")
-            inside = await _settings(connection)
+            inside = await settings_of(connection)
             await _ids(connection)
-            assert await _settings(connection) == inside
+            assert await settings_of(connection) == inside
             with pytest.raises(InvalidInput):
                 await _ids(connection, filters={"id": "not a number"})
             with pytest.raises(InvalidInput):
                 await _ids(connection, filters={"instruction": "\0"})
-            assert await _settings(connection) == inside
+            assert await settings_of(connection) == inside
             assert await connection.fetchval("SELECT 1") == 1
-        assert await _settings(connection) == before
+        assert await settings_of(connection) == before
 
 
 async def test_a_pgvector_without_iterative_scan_is_complete_too_and_warns_once(
@@ -376,13 +378,6 @@ async def _index(db: Database, method: str) -> None:
         await create_ivfflat_index(db, TABLE, COLUMN, lists=30)
     else:
         await create_hnsw_index(db, TABLE, COLUMN, half=method == "half")
-
-
-async def _settings(connection: Connection) -> list[asyncpg.Record]:
-    return await connection.fetch(
-        "SELECT name, setting FROM pg_settings WHERE name LIKE 'hnsw.%' OR name LIKE 'ivfflat.%' "
-        "OR name IN ('maintenance_work_mem', 'statement_timeout', 'enable_indexscan')"
-    )
 
 
 def _literal() -> str:

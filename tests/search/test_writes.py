@@ -125,6 +125,8 @@ async def test_a_fault_names_row_and_id_and_spares_the_chunks_before_it(db: Data
         ({"id": None, "embedding": VECTORS[0]}, InvalidInput, "An id must be a single value"),
         ({"id": [1], "embedding": VECTORS[0]}, InvalidInput, "An id must be a single value"),
         ({"id": "x", "embedding": VECTORS[0]}, InvalidInput, 'Column "id" is of type'),
+        ({"id": 2**63, "embedding": VECTORS[0]}, InvalidInput, 'Column "id" is of type'),
+        ({"id": 2.5, "embedding": VECTORS[0]}, InvalidInput, 'Column "id" is of type'),
         ({"id": 2}, InvalidInput, 'row 1: expected {"id"'),
         ((2, VECTORS[0]), InvalidInput, 'row 1: expected {"id"'),
     ],
@@ -198,6 +200,21 @@ async def test_a_value_that_the_table_refuses_leaves_all_rows_out(
     with pytest.raises(InvalidInput, match=words):
         await insert_embeddings(db, "t", "e", [{**row, "e": [1, 1]}])
     assert await db.pool.fetchval("SELECT count(*) FROM t") == 0
+
+
+async def test_whole_numbers_are_stored_up_to_their_types_limits(db: Database) -> None:
+    await db.pool.execute("CREATE TABLE t (a smallint, b integer, c bigint, e halfvec(2))")
+    limits = {"a": 2**15, "b": 2**31, "c": 2**63}
+    least = {name: -limit for name, limit in limits.items()}
+    most = {name: limit - 1 for name, limit in limits.items()}
+
+    await insert_embeddings(db, "t", "e", [{**least, "e": [1, 2]}, {**most, "e": [3, 4]}])
+
+    found = await db.pool.fetch("SELECT a, b, c, e::text FROM t ORDER BY a")
+    assert [dict(row) for row in found] == [{**least, "e": "[1,2]"}, {**most, "e": "[3,4]"}]
+    for name, limit in limits.items():
+        with pytest.raises(InvalidInput, match=f'Column "{name}" is of type'):
+            await insert_embeddings(db, "t", "e", [{**least, name: limit, "e": [1, 1]}])
 
 
 async def test_rows_that_a_trigger_drops_are_not_counted(db: Database) -> None:
