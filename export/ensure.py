@@ -8,8 +8,6 @@ from vla_embeddings.errors import ArtifactDamaged, MissingDependency, ModelNotFo
 from vla_embeddings.export.provenance import is_current
 from vla_embeddings.models import Artifact, ArtifactStore, Model, Precision
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
-
 Status = Literal["exported", "up to date"]
 Progress = Callable[[str], None]
 """Told what is being done, in a few words."""

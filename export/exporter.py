@@ -1,7 +1,7 @@
 """The whole export of one model: checkpoint, graph, precisions, proof, artefact."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,24 +51,44 @@ def export_model(
         )
     inputs = graph_inputs(samples)
     with tempfile.TemporaryDirectory(prefix="vla-export-") as scratch:
-        plain, fused = Path(scratch) / "plain.onnx", Path(scratch) / "fused.onnx"
-        progress("tracing the graph")
-        export_graph(reference.tower, model, plain)
-        progress("fusing operators")
-        fused_ops = fuse_graph(plain, model, fused)
         artifacts = []
-        for precision in precisions:
-            progress(f"writing and proving {precision}")
-            draft = _draft(model, precision, source, fused_ops)
-            artifacts.append(_publish(store, model, draft, fused, reference, inputs, expected))
+        for fusable, group in _by_tracing(precisions):
+            traced, fused_ops = _trace(reference, model, Path(scratch), progress, fusable=fusable)
+            for precision in group:
+                progress(f"writing and proving {precision}")
+                draft = _draft(model, precision, source, fused_ops)
+                artifacts.append(
+                    _publish(store, model, draft, traced, reference, inputs, expected)
+                )
     return artifacts
+
+
+def _by_tracing(precisions: Sequence[Precision]) -> Iterator[tuple[bool, list[Precision]]]:
+    """Those from a fused graph, then TensorRT's, each where there are any."""
+    for fusable in (True, False):
+        group = [each for each in precisions if (each != "fp16-tensorrt") == fusable]
+        if group:
+            yield fusable, group
+
+
+def _trace(
+    reference: Reference, model: Model, folder: Path, progress: Progress, *, fusable: bool
+) -> tuple[Path, Mapping[str, int]]:
+    """The graph in fp32, and the count of each fused operator."""
+    plain, fused = folder / "plain.onnx", folder / "fused.onnx"
+    progress("tracing the graph")
+    export_graph(reference.tower, model, plain, fusable=fusable)
+    if not fusable:
+        return plain, {}
+    progress("fusing operators")
+    return fused, fuse_graph(plain, model, fused)
 
 
 def _publish(
     store: ArtifactStore,
     model: Model,
     draft: Manifest,
-    fused: Path,
+    traced: Path,
     reference: Reference,
     inputs: Inputs,
     expected: NDArray[np.float32],
@@ -77,7 +97,7 @@ def _publish(
         if reference.tokenizer is not None:
             reference.tokenizer.save(str(folder / TOKENIZER))
         artifact = Artifact(folder, draft, "")
-        write_precision(fused, artifact)
+        write_precision(traced, artifact)
         fused_ops = count_operators(artifact.graph, {*draft.fused_ops, *INT8_OPERATORS})
         save_samples(folder / PARITY, inputs, expected)
         draft = replace(draft, fused_ops=fused_ops, files=record_files(folder))

@@ -92,8 +92,16 @@ class _TowerConfig(OnnxConfig):
         return {OUTPUT: {0: "batch"}}
 
 
-def export_graph(tower: Tower, model: Model, path: Path) -> None:
-    """Write a tower as a plain ONNX graph in fp32."""
+def export_graph(tower: Tower, model: Model, path: Path, *, fusable: bool = True) -> None:
+    """Write a tower as a plain ONNX graph in fp32.
+
+    Args:
+        tower: what to trace.
+        model: its row.
+        path: where to.
+        fusable: for `fuse_graph`; else for `tensorrt.write_tensorrt_graph`.
+    """
+    tower.fusable = fusable
     with warnings.catch_warnings():
         # The tracer remarks on Python values in transformers' code; parity is proven instead.
         warnings.simplefilter("ignore")

@@ -42,9 +42,11 @@ class Bound:
 
 
 UNBOUNDED = 2.0  # the most that unit vectors differ by
+HALF_BOUND = Bound(max_abs_delta=UNBOUNDED, min_cosine=0.9995)
 BOUNDS: Mapping[Precision, Bound] = {
     "fp32": Bound(max_abs_delta=1e-4, min_cosine=0.99999),
-    "fp16": Bound(max_abs_delta=UNBOUNDED, min_cosine=0.9995),
+    "fp16": HALF_BOUND,
+    "fp16-tensorrt": HALF_BOUND,
 }
 # Each allows two to five times the distance that was measured (docs/adr/0004-int8.md).
 INT8_BOUNDS: Mapping[Kind, Bound] = {

@@ -1,4 +1,4 @@
-"""The fused fp32 graph in other precisions."""
+"""The traced fp32 graph in every precision."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -10,25 +10,32 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from vla_embeddings.export.calibration import calibration_feeds
 from vla_embeddings.export.layer_norm import split_skip_layer_norms
 from vla_embeddings.export.quantization import RECIPES, quantize_graph
+from vla_embeddings.export.tensorrt import write_tensorrt_graph
 from vla_embeddings.models import Artifact
 
 
-def write_precision(fused: Path, artifact: Artifact) -> None:
-    """Write the fused fp32 graph as an artefact's, in its precision.
+def write_precision(traced: Path, artifact: Artifact) -> None:
+    """Write an fp32 graph as an artefact's, in its precision.
 
     Inputs are integers, outputs stay fp32. For int8, a text model's tokenizer must be there.
+
+    Args:
+        traced: fused, but for TensorRT plain.
+        artifact: what to write.
     """
     match artifact.manifest.precision:
         case "fp32":
-            onnx.save(_for_cpu(fused), artifact.graph)
+            onnx.save(_for_cpu(traced), artifact.graph)
         case "fp16":
-            graph = OnnxModel(onnx.load(fused))
+            graph = OnnxModel(onnx.load(traced))
             graph.convert_float_to_float16(keep_io_types=True, use_symbolic_shape_infer=True)
             graph.save_model_to_file(str(artifact.graph))
         case "int8":
             recipe = RECIPES[artifact.manifest.kind]
-            quantized = quantize_graph(_for_cpu(fused), recipe, calibration_feeds(artifact))
+            quantized = quantize_graph(_for_cpu(traced), recipe, calibration_feeds(artifact))
             onnx.save(quantized, artifact.graph)
+        case "fp16-tensorrt":
+            write_tensorrt_graph(traced, artifact.graph)
 
 
 def _for_cpu(fused: Path) -> onnx.ModelProto:

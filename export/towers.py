@@ -16,6 +16,8 @@ class Tower(nn.Module):
     """A module with the `config` that optimum's exporter expects of a model."""
 
     config: PretrainedConfig
+    fusable: bool = True
+    """Traced as ONNX Runtime's fusions know it; else as it is, for other compilers."""
 
 
 class MiniLmTower(Tower):
@@ -88,6 +90,8 @@ class ClipImageTower(Tower):
 
     def _embed(self, pixels: Tensor) -> Tensor:
         grid, size = self.grid, self.size
+        if not self.fusable:  # TensorRT takes uint8 only where it becomes another type at once
+            pixels = pixels.to(self.patch_weight.dtype)
         patches = pixels.reshape(-1, grid, size, grid, size, 3).permute(0, 1, 3, 2, 4, 5)
         flat = patches.reshape(-1, grid * grid, size * size * 3).to(self.patch_weight.dtype)
         embedded = (flat * self.scale + self.offset) @ self.patch_weight
@@ -102,8 +106,9 @@ class ClipTextTower(Tower):
     There is no attention mask: attention is causal and the vector is pooled at the end-of-text
     token, so tokens behind it cannot change the result.
 
-    All blocks but the last are traced without their causal mask: ONNX Runtime's fusion does not
-    recognise a mask, and its Attention operator makes its own (`graphs.fuse_graph` tells it to).
+    Where it is to be fused, all blocks but the last are traced without their causal mask: ONNX
+    Runtime's fusion does not recognise a mask, and its Attention operator makes its own
+    (`graphs.fuse_graph` tells it to).
     """
 
     causal_mask: Tensor
@@ -119,9 +124,11 @@ class ClipTextTower(Tower):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         hidden = self.text.embeddings(input_ids=input_ids)
+        tokens = input_ids.shape[1]
+        mask = None if self.fusable else self.causal_mask[None, None, :tokens, :tokens]
         *blocks, last = _blocks(self.text.encoder)
         for block in blocks:
-            hidden = block(hidden, None, None)[0]
+            hidden = block(hidden, None, mask)[0]
         # The end-of-text token has the highest id of the vocabulary.
         end = input_ids.argmax(dim=-1)
         normalised = last.layer_norm1(hidden)
@@ -131,7 +138,7 @@ class ClipTextTower(Tower):
             hidden.gather(1, at_end),
             normalised.gather(1, at_end),
             normalised,
-            self.causal_mask[end][:, None, None, : input_ids.shape[1]],
+            self.causal_mask[end][:, None, None, :tokens],
         )
         projected = self.projection(self.text.final_layer_norm(pooled))
         return _unit(projected[:, 0])

@@ -7,7 +7,10 @@ from typing import Literal
 from vla_embeddings.errors import ModelNotFound
 
 Kind = Literal["text", "image", "clip-text"]
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "fp16-tensorrt"]
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+"""Those that ONNX Runtime runs by itself; `fp16-tensorrt` is for TensorRT to compile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Model:
     def command(self, verb: str = "export", precision: Precision | None = None) -> str:
         """The command line that makes this model's artefact, for error messages."""
         words = ["vla-embeddings", verb, "--model", self.kind]
+        if precision == "fp16-tensorrt":
+            return " ".join([*words, "--tensorrt"])
         return " ".join([*words, "--precision", precision] if precision else words)
 
 

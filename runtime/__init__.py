@@ -2,7 +2,7 @@
 
 from vla_embeddings.runtime.decode import ImageInput, decode
 from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
-from vla_embeddings.runtime.lane import Lane, LaneSettings, image_lane, text_lane
+from vla_embeddings.runtime.lane import Lane, LaneSettings, LoadedModel, image_lane, text_lane
 from vla_embeddings.runtime.pixels import preprocess
 from vla_embeddings.runtime.providers import (
     CPU_CHOICE,
@@ -10,6 +10,7 @@ from vla_embeddings.runtime.providers import (
     choose_providers,
     onnxruntime,
 )
+from vla_embeddings.runtime.selection import select
 from vla_embeddings.runtime.session import Session
 from vla_embeddings.runtime.texts import MAX_CHARACTERS, check_text
 from vla_embeddings.runtime.threads import available_cpus, lower_priority
@@ -21,6 +22,7 @@ __all__ = [
     "ImageInput",
     "Lane",
     "LaneSettings",
+    "LoadedModel",
     "ProviderChoice",
     "Session",
     "TextEncoder",
@@ -33,5 +35,6 @@ __all__ = [
     "lower_priority",
     "onnxruntime",
     "preprocess",
+    "select",
     "text_lane",
 ]

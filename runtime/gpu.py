@@ -1,6 +1,27 @@
-"""Whether there is a GPU, asked of NVIDIA's driver itself."""
+"""What GPU there is, asked of NVIDIA's driver itself."""
 
 import ctypes
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_DRIVER = "libcuda.so.1"
+_DRIVER_VERSION = Path("/proc/driver/nvidia/version")
+_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CUdevice_attribute, in cuda.h
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """The first GPU that this process may use, which is the one that models run on."""
+
+    name: str
+    compute_capability: str
+    """Such as "9.0"."""
+    driver: str
+    """Version of the kernel driver; "unknown" where a container hides it."""
+    cuda: tuple[int, int]
+    """The newest CUDA that the driver runs."""
 
 
 def cuda_devices() -> int:
@@ -9,10 +30,70 @@ def cuda_devices() -> int:
     onnxruntime-gpu lists its CUDA provider on any machine, with a GPU or without.
     """
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
+        driver = ctypes.CDLL(_DRIVER)
     except OSError:
         return 0
+    return 0 if driver.cuInit(0) != 0 else _count(driver)
+
+
+def why_no_gpu() -> str:
+    """In words, what keeps this process from a GPU; "" where nothing does."""
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+    except OSError as error:
+        return f"NVIDIA's driver is not installed, or a container runs without --gpus ({error})"
+    if code := driver.cuInit(0):
+        # The driver names its error codes; some of them mean a driver and a library that differ.
+        return f"NVIDIA's driver does not start: {_error_name(driver, code)}"
+    if _count(driver) == 0:
+        return "the driver shows none to this process (CUDA_VISIBLE_DEVICES hides it?)"
+    return ""
+
+
+def find_gpu() -> Gpu | None:
+    """The GPU that models run on; None where there is none."""
+    if cuda_devices() == 0:
+        return None
+    driver = ctypes.CDLL(_DRIVER)
+    device, version = ctypes.c_int(0), ctypes.c_int(0)
+    driver.cuDeviceGet(ctypes.byref(device), 0)
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    name = ctypes.create_string_buffer(256)
+    driver.cuDeviceGetName(name, len(name), device)
+    capability = [
+        _attribute(driver, device, attribute)
+        for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
+    ]
+    return Gpu(
+        name.value.decode(),
+        ".".join(map(str, capability)),
+        _driver_version(),
+        (version.value // 1000, version.value % 1000 // 10),
+    )
+
+
+def _count(driver: Any) -> int:
     count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
+    failed = driver.cuDeviceGetCount(ctypes.byref(count)) != 0
+    return 0 if failed else count.value
+
+
+def _attribute(driver: Any, device: ctypes.c_int, attribute: int) -> int:
+    value = ctypes.c_int(0)
+    driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
+    return value.value
+
+
+def _error_name(driver: Any, code: int) -> str:
+    name = ctypes.c_char_p()
+    driver.cuGetErrorName(code, ctypes.byref(name))
+    return f"{(name.value or b'error').decode()} ({code})"
+
+
+def _driver_version() -> str:
+    try:
+        text = _DRIVER_VERSION.read_text()
+    except OSError:
+        return "unknown"
+    found = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
+    return found[0] if found else "unknown"

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -12,16 +12,21 @@ from numpy.typing import NDArray
 
 from vla_embeddings.config import Device, PrecisionSetting
 from vla_embeddings.errors import ArtifactDamaged, ProviderUnavailable, UntrainedModel
-from vla_embeddings.models import Artifact, ArtifactStore, Model
+from vla_embeddings.models import Artifact, ArtifactStore, Model, Precision
 from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
-from vla_embeddings.runtime.providers import ProviderChoice, choose_providers
+from vla_embeddings.runtime.placement import Placement
+from vla_embeddings.runtime.providers import ProviderChoice
+from vla_embeddings.runtime.selection import Selection, select
 from vla_embeddings.runtime.threads import available_cpus, lower_priority
 from vla_embeddings.runtime.worker import Encode, Vectors, Worker
 
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-LoadEncoder = Callable[[Artifact, ProviderChoice], Encode[Item]]
+LoadEncoder = Callable[[Artifact, ProviderChoice], tuple[Encode[Item], Placement]]
+
+# Where `auto` turns to when a device turns out not to work.
+_NEXT: Mapping[Device, Device] = {"tensorrt": "cuda", "cuda": "cpu"}
 
 # A request waits for at most one batch of bulk work: some 80 ms of texts on two cores, and of
 # images half a second.
@@ -39,6 +44,23 @@ class LaneSettings:
     allow_untrained: bool
     nice: int = 0
     """See `lower_priority`."""
+    gpu_memory_limit_mb: int | None = None
+    """See `ProviderChoice`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """What a lane has loaded, and where it runs."""
+
+    model: str
+    precision: Precision
+    device: Device
+    operators: Placement
+
+    @property
+    def nodes(self) -> Mapping[str, int]:
+        """How many of the graph's operators each provider runs."""
+        return {name: sum(counts.values()) for name, counts in self.operators.items()}
 
 
 class Lane(Generic[Item]):
@@ -56,7 +78,8 @@ class Lane(Generic[Item]):
         self.model = model
         self._settings = settings
         self._load_encoder = load
-        self._found: tuple[Artifact, ProviderChoice] | None = None
+        self._found: Selection | None = None
+        self._loaded: LoadedModel | None = None
         self._worker = Worker(
             f"vla-embeddings-{model.kind}",
             self._load,
@@ -87,41 +110,50 @@ class Lane(Generic[Item]):
         """Vectors (n, dimension) float32; see `Worker.encode` and `Session.load`."""
         return await self._worker.encode(items, bulk=bulk)
 
+    @property
+    def loaded(self) -> LoadedModel | None:
+        """What was loaded; None before the first call, and after `close()`."""
+        return self._loaded
+
     def close(self) -> None:
         """Free the model and end its threads."""
         self._worker.close()
+        self._loaded = None
 
-    def _find(self) -> tuple[Artifact, ProviderChoice]:
+    def _find(self) -> Selection:
         settings = self._settings
-        choice = choose_providers(settings.device)
         store = ArtifactStore(settings.models_dir)
-        artifact = store.open(self.model, choice.precision(settings.precision))
+        artifact, choice = select(self.model, store, settings.device, settings.precision)
         if artifact.manifest.weights == "untrained" and not settings.allow_untrained:
             raise UntrainedModel(
                 f"{artifact.folder} has seeded, untrained weights: its vectors mean nothing. "
                 f"Export trained ones ({artifact.remedy} --source FOLDER), or pass "
                 "allow_untrained=True."
             )
-        self._found = artifact, choice
+        self._found = artifact, replace(choice, gpu_memory_limit_mb=settings.gpu_memory_limit_mb)
         return self._found
 
     def _load(self) -> Encode[Item]:
-        artifact, choice = self._found or self._find()
-        try:
-            encode = self._load_encoder(artifact, choice)
-        except ArtifactDamaged:
-            self._found = None  # the next call finds the one that was made anew meanwhile
-            raise
-        except ProviderUnavailable as error:
-            if self._settings.device != "auto":
+        falls_back = self._settings.device == "auto"
+        while True:
+            artifact, choice = self._found or self._find()
+            try:
+                encode, operators = self._load_encoder(artifact, choice)
+                break
+            except ArtifactDamaged:
+                self._found = None  # the next call finds the one that was made anew meanwhile
                 raise
-            logger.warning("Using the CPU, since the GPU cannot be used: %s", error)
-            self._settings = replace(self._settings, device="cpu")
-            artifact, choice = self._find()
-            encode = self._load_encoder(artifact, choice)
+            except ProviderUnavailable as error:
+                if not falls_back:
+                    raise
+                following = _NEXT[choice.device]
+                logger.warning("Using %s instead: %s", following, error)
+                self._settings = replace(self._settings, device=following)
+                self._found = None
         if choice.device != "cpu":
             self._worker.threads = 1
         manifest = artifact.manifest
+        self._loaded = LoadedModel(manifest.model, manifest.precision, choice.device, operators)
         weights = "" if manifest.weights == "trained" else "UNTRAINED "
         logger.info("Loaded %s%s on %s", weights, manifest.fingerprint, choice.device)
         return encode
@@ -130,8 +162,9 @@ class Lane(Generic[Item]):
 def text_lane(model: Model, settings: LaneSettings) -> Lane[str]:
     """The lane of a text model."""
 
-    def load(artifact: Artifact, choice: ProviderChoice) -> Encode[str]:
-        return TextEncoder.load(artifact, choice, threads=available_cpus()).encode
+    def load(artifact: Artifact, choice: ProviderChoice) -> tuple[Encode[str], Placement]:
+        encoder = TextEncoder.load(artifact, choice, threads=available_cpus())
+        return encoder.encode, encoder.session.placement()
 
     return Lane(model, settings, load, batch=TEXT_BATCH, size=len)
 
@@ -139,8 +172,10 @@ def text_lane(model: Model, settings: LaneSettings) -> Lane[str]:
 def image_lane(model: Model, settings: LaneSettings) -> Lane[NDArray[np.uint8]]:
     """The lane of an image model; its items are pixels (224, 224, 3) from `preprocess`."""
 
-    def load(artifact: Artifact, choice: ProviderChoice) -> Encode[NDArray[np.uint8]]:
+    def load(
+        artifact: Artifact, choice: ProviderChoice
+    ) -> tuple[Encode[NDArray[np.uint8]], Placement]:
         encoder = ImageEncoder.load(artifact, choice, threads=available_cpus())
-        return lambda images: encoder.encode(np.stack(images))
+        return lambda images: encoder.encode(np.stack(images)), encoder.session.placement()
 
     return Lane(model, settings, load, batch=IMAGE_BATCH)

@@ -1,12 +1,16 @@
 """Which of ONNX Runtime's execution providers runs a model."""
 
+import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vla_embeddings.config import Device, PrecisionSetting
-from vla_embeddings.errors import MissingDependency, ProviderUnavailable
+from vla_embeddings.errors import ConfigurationError, MissingDependency
 from vla_embeddings.models import Precision
-from vla_embeddings.runtime.gpu import cuda_devices
+from vla_embeddings.runtime.diagnosis import find_fault, unavailable
+
+logger = logging.getLogger(__name__)
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -25,9 +29,24 @@ class ProviderChoice:
 
     device: Device
     providers: tuple[str, ...]
+    engine: Path | None = None
+    """TensorRT's compiled form of the graph, which is loaded in its place."""
+    gpu_memory_limit_mb: int | None = None
+    """Most MiB of GPU memory for one model's weights and activations; None is no limit."""
 
     def precision(self, wanted: PrecisionSetting) -> Precision:
-        """The precision to load: fp16 on a GPU and fp32 on a CPU where the setting is auto."""
+        """The precision to load: fp16 on a GPU and fp32 on a CPU where the setting is auto.
+
+        Raises:
+            ConfigurationError: TensorRT is to run another precision than fp16.
+        """
+        if self.device == "tensorrt":
+            if wanted not in ("auto", "fp16"):
+                raise ConfigurationError(
+                    f"precision={wanted!r}: TensorRT runs fp16 alone. Expected 'auto' or 'fp16', "
+                    "or device='cuda'."
+                )
+            return "fp16-tensorrt"
         if wanted != "auto":
             return wanted
         return "fp32" if self.device == "cpu" else "fp16"
@@ -55,29 +74,27 @@ def onnxruntime() -> Any:
 def choose_providers(device: Device) -> ProviderChoice:
     """Turn the device setting into providers that this machine has.
 
-    `auto` takes the GPU where ONNX Runtime has its CUDA provider and the driver shows a GPU,
-    else the CPU.
+    `auto` is CUDA where ONNX Runtime has its provider and the driver a GPU that it can use, else
+    the CPU; `selection.select` prefers TensorRT to CUDA, for models that have an engine.
 
     Raises:
         ProviderUnavailable: a GPU was asked for by name and cannot be had; the message names the
             reason and the cure.
         MissingDependency: ONNX Runtime is not installed.
     """
-    available: list[str] = onnxruntime().get_available_providers()
+    ort = onnxruntime()
     if device == "auto":
-        device = "cuda" if CUDA in available and cuda_devices() > 0 else "cpu"
+        return _choose_for_auto(ort)
     chain = _CHAINS[device]
-    if chain[0] not in available:
-        extra = "tensorrt" if device == "tensorrt" else "gpu"
-        raise ProviderUnavailable(
-            f"device={device!r} needs {chain[0]}, and this ONNX Runtime has only "
-            f"{', '.join(available)}. Remove onnxruntime and install the GPU wheel: pip "
-            f"uninstall onnxruntime && pip install 'vla-embeddings[{extra}]'. Or use device='cpu'."
-        )
-    if device != "cpu" and cuda_devices() == 0:
-        raise ProviderUnavailable(
-            f"device={device!r} needs an NVIDIA GPU, and the driver shows none: it is not "
-            "installed, or hidden from this process (CUDA_VISIBLE_DEVICES, or a container "
-            "without --gpus). Or use device='cpu'."
-        )
+    if device != "cpu" and (fault := find_fault(ort, device, chain[0])):
+        raise unavailable(device, fault)
     return ProviderChoice(device, chain)
+
+
+def _choose_for_auto(ort: Any) -> ProviderChoice:
+    if CUDA not in ort.get_available_providers():
+        return CPU_CHOICE
+    if fault := find_fault(ort, "cuda", CUDA):
+        logger.info("Using the CPU: %s. %s.", fault.cause, fault.cure)
+        return CPU_CHOICE
+    return ProviderChoice("cuda", _CHAINS["cuda"])

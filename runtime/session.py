@@ -7,8 +7,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings.errors import ArtifactDamaged, InferenceError, ProviderUnavailable
+from vla_embeddings.errors import ArtifactDamaged, InferenceError
 from vla_embeddings.models import Artifact
+from vla_embeddings.runtime.gpu_session import open_gpu_session
+from vla_embeddings.runtime.placement import RECORD_PLACEMENT, Placement, placement
 from vla_embeddings.runtime.providers import ProviderChoice, onnxruntime
 
 SPIN_US = 20
@@ -45,37 +47,24 @@ class Session:
         """
         artifact.verify()
         ort = onnxruntime()
+        options = _options(ort, threads)
         if choice.device != "cpu":
-            # Finds the CUDA and cuDNN libraries that come as wheels.
-            ort.preload_dlls()
+            session = open_gpu_session(ort, artifact, choice, options)
+            return cls(session, choice.providers[0])
         try:
             session = ort.InferenceSession(
                 str(artifact.graph),
-                _options(ort, threads),
+                options,
                 providers=list(choice.providers),
-                disabled_optimizers=_SLOWER_ON_CPU if choice.device == "cpu" else None,
+                disabled_optimizers=_SLOWER_ON_CPU,
+                enable_fallback=0,  # it would print, and try the same provider again
             )
         except Exception as error:  # its exceptions share no base class of their own
-            if choice.device != "cpu":
-                raise ProviderUnavailable(
-                    f"device={choice.device!r}: ONNX Runtime could not load {artifact.graph} with "
-                    f"{choice.providers[0]}: {error}. `vla-embeddings doctor` shows what is "
-                    "installed. Or use device='cpu'."
-                ) from error
             raise ArtifactDamaged(
                 f"ONNX Runtime cannot load {artifact.graph}: {error}. "
                 f"Make it anew: {artifact.remedy}"
             ) from error
-        # Without this, a GPU failure in the middle of a run continues on the CPU, silently.
-        session.disable_fallback()
-        provider = session.get_providers()[0]
-        if provider != choice.providers[0]:
-            raise ProviderUnavailable(
-                f"device={choice.device!r}: ONNX Runtime could not start {choice.providers[0]} "
-                f"and fell back to {provider}. Its log above names the library it missed; "
-                "`vla-embeddings doctor` shows what is installed. Or use device='cpu'."
-            )
-        return cls(session, provider)
+        return cls(session, choice.providers[0])
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -86,6 +75,10 @@ class Session:
     def dimension(self) -> int:
         """Length of the graph's vectors."""
         return cast(int, self._session.get_outputs()[0].shape[1])
+
+    def placement(self) -> Placement:
+        """Which provider runs which of the graph's operators."""
+        return placement(self._session)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """The graph's first output.
@@ -108,6 +101,7 @@ def _options(ort: Any, threads: int) -> Any:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    options.add_session_config_entry(RECORD_PLACEMENT, "1")
     # A plan is kept for every shape ever seen, which grows without end on mixed lengths.
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors; a fallback is an error of ours

@@ -41,6 +41,8 @@ class EmbeddingConfig(BaseSettings):
     device: Device = "auto"
     precision: PrecisionSetting = "auto"
     """`auto` is fp16 on a GPU and fp32 on a CPU; int8 is never chosen silently."""
+    gpu_memory_limit_mb: int | None = Field(None, ge=256)
+    """Most MiB of GPU memory that ONNX Runtime takes for each model; None is no limit."""
     nice: int = Field(0, ge=0, le=19)
     """Scheduling priority of the threads that embed: 0 as others, 19 after all others (Linux)."""
     models_dir: Path = Field(default_factory=_default_models_dir)

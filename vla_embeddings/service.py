@@ -18,6 +18,7 @@ from vla_embeddings.runtime import (
     ImageInput,
     Lane,
     LaneSettings,
+    LoadedModel,
     available_cpus,
     check_text,
     decode,
@@ -81,12 +82,18 @@ class EmbeddingService:
             config.precision,
             allow_untrained,
             config.nice,
+            config.gpu_memory_limit_mb,
         )
         self._enabled = config.enable_embeddings
         self._cache = cache
         self._text = text_lane(find_model(config.text_model_name, "text"), settings)
         self._image = image_lane(find_model(config.image_model_name, "image"), settings)
         self._query = text_lane(find_model(config.image_model_name, "clip-text"), settings)
+        self._lanes: dict[Kind, Lane[Any]] = {
+            "text": self._text,
+            "image": self._image,
+            "clip-text": self._query,
+        }
         self._vectors = ReadThrough(cache)
         self._closed = False
         self._pool = ThreadPoolExecutor(
@@ -172,12 +179,11 @@ class EmbeddingService:
 
     async def fingerprint(self, kind: Kind) -> str:
         """Identifies a model, its weights and precision: equal ones give comparable vectors."""
-        lanes: dict[Kind, Lane[Any]] = {
-            "text": self._text,
-            "image": self._image,
-            "clip-text": self._query,
-        }
-        return await lanes[kind].fingerprint()
+        return await self._lanes[kind].fingerprint()
+
+    def provider_report(self) -> list[LoadedModel]:
+        """Each model loaded so far, which is at its first call, and what runs its operators."""
+        return [lane.loaded for lane in self._lanes.values() if lane.loaded is not None]
 
     def cleanup(self) -> None:
         """Free the models, their threads and GPU memory; safe to call twice.
@@ -186,7 +192,7 @@ class EmbeddingService:
         open: `async with service:` closes it too.
         """
         self._closed = True
-        for lane in (self._text, self._image, self._query):
+        for lane in self._lanes.values():
             lane.close()
         self._pool.shutdown()
 

@@ -11,7 +11,15 @@ from rich.table import Table
 from vla_embeddings.cli.output import Json, print_json, progress_bars, stdout
 from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import ConfigurationError, EmbeddingError, ModelNotFound
-from vla_embeddings.models import Artifact, ArtifactStore, Kind, Model, Precision, find_model
+from vla_embeddings.models import (
+    PRECISIONS,
+    Artifact,
+    ArtifactStore,
+    Kind,
+    Model,
+    Precision,
+    find_model,
+)
 
 
 class Models(StrEnum):
@@ -127,8 +135,6 @@ def verify(
 
 
 def _precisions(text: str) -> list[Precision]:
-    from vla_embeddings.export import PRECISIONS
-
     wanted = [word.strip() for word in text.split(",")]
     chosen: list[Precision] = [precision for precision in PRECISIONS if precision in wanted]
     if unknown := set(wanted) - set(PRECISIONS):
