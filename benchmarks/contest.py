@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import starmap, zip_longest
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from benchmarks.bench import Bench
 from benchmarks.harness import Contender, Timings, interleave
 from benchmarks.ours import Ours, serve
 from benchmarks.results import Absence
-from vla_embeddings.models import Kind, Precision
+from vla_embeddings.models import PRECISIONS, Kind, Precision
 
 COMPARED = 16
 
@@ -75,10 +75,9 @@ class Contest:
 
 
 def _not_exported(kind: Kind, exported: Sequence[Precision]) -> list[Absence]:
-    precisions: tuple[Precision, ...] = get_args(Precision)
     return [
         Absence(f"ours {each} ({kind})", "not exported")
-        for each in precisions
+        for each in PRECISIONS
         if each not in exported
     ]
 

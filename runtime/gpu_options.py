@@ -13,6 +13,13 @@ Shape = tuple[int, ...]
 # Token counts that single texts are padded to. Robot instructions have 14.5 tokens in the mean.
 TEXT_BUCKETS = (16, 32, 64)
 MAX_TEXTS, MAX_IMAGES = 32, 8
+
+INPUTS: Mapping[Kind, tuple[str, ...]] = {
+    "text": ("input_ids", "attention_mask"),
+    "image": ("pixels",),
+    "clip-text": ("input_ids",),
+}
+"""All inputs of each kind of graph; TensorRT refuses a profile that leaves one out."""
 WORKSPACE_BYTES = 1 << 30
 
 
@@ -66,14 +73,11 @@ def cuda_options(*, memory_limit_mb: int | None, graphs: bool) -> Options:
     return options
 
 
-def engine_options(
-    manifest: Manifest, inputs: tuple[str, ...], *, engine: Path, timings: Path, tensorrt: str
-) -> Options:
+def engine_options(manifest: Manifest, *, engine: Path, timings: Path, tensorrt: str) -> Options:
     """For the TensorRT provider that compiles a graph.
 
     Args:
         manifest: the graph's.
-        inputs: names of all its inputs; TensorRT refuses a profile that leaves one out.
         engine: where the compiled form goes, one file with all in it.
         timings: folder of the kernel timings, which make the next build of any model faster.
         tensorrt: version of TensorRT.
@@ -81,7 +85,7 @@ def engine_options(
     shapes = profile(manifest)
 
     def of_all(shape: Shape) -> str:
-        return ",".join(f"{name}:{'x'.join(map(str, shape))}" for name in inputs)
+        return ",".join(f"{name}:{'x'.join(map(str, shape))}" for name in INPUTS[manifest.kind])
 
     return {
         "trt_profile_min_shapes": of_all(shapes.smallest),

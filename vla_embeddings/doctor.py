@@ -14,16 +14,10 @@ from vla_embeddings.config import EmbeddingConfig
 from vla_embeddings.errors import EmbeddingError
 from vla_embeddings.models import MODELS, ArtifactStore, Precision
 from vla_embeddings.runtime import available_cpus, choose_providers, onnxruntime
+from vla_embeddings.runtime.gpu import Gpu, find_gpu
+from vla_embeddings.runtime.wheels import installed_wheels
 
 State = Literal["ok", "note", "broken"]
-
-# Every wheel that installs the module onnxruntime; two of them overwrite each other's files.
-ONNXRUNTIME_WHEELS = (
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnxruntime-directml",
-    "onnxruntime-openvino",
-)
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
 SECONDS_PER_SERVER = 5.0
 
@@ -40,7 +34,7 @@ class Finding:
 
 async def examine(config: EmbeddingConfig) -> list[Finding]:
     """Look at everything the library needs. Nothing is changed, and nothing raises."""
-    findings = [_python(), *_onnxruntime(), _device(config), _cpu(), *_models(config)]
+    findings = [_python(), *_onnxruntime(), _device(config), *_gpu(), _cpu(), *_models(config)]
     findings.append(await _server("Redis", _redis(config)))
     findings.append(await _server("PostgreSQL", _postgres(config)))
     return findings
@@ -53,11 +47,7 @@ def _python() -> Finding:
 
 
 def _onnxruntime() -> Iterator[Finding]:
-    wheels = {
-        distribution.name: distribution.version
-        for distribution in importlib.metadata.distributions()
-        if distribution.name in ONNXRUNTIME_WHEELS
-    }
+    wheels = installed_wheels()
     if len(wheels) > 1:
         yield Finding(
             "ONNX Runtime wheels",
@@ -86,6 +76,19 @@ def _device(config: EmbeddingConfig) -> Finding:
         "Device",
         "ok",
         f"{config.device} means {choice.device}, {choice.precision(config.precision)}",
+    )
+
+
+def _gpu() -> Iterator[Finding]:
+    if (gpu := find_gpu()) is not None:
+        yield Finding("GPU", "ok", _describe(gpu))
+
+
+def _describe(gpu: Gpu) -> str:
+    major, minor = gpu.cuda
+    return (
+        f"{gpu.name}, compute capability {gpu.compute_capability}, driver {gpu.driver} for CUDA "
+        f"up to {major}.{minor}"
     )
 
 

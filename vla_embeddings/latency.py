@@ -4,14 +4,21 @@ import io
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.config import Device, EmbeddingConfig
 from vla_embeddings.errors import ModelNotFound
-from vla_embeddings.models import Artifact, ArtifactStore, Kind, Precision, find_model
+from vla_embeddings.models import (
+    PRECISIONS,
+    Artifact,
+    ArtifactStore,
+    Kind,
+    Precision,
+    find_model,
+)
 from vla_embeddings.runtime.tokens import Tokenizer
 from vla_embeddings.samples import make_instructions, make_scenes
 from vla_embeddings.service import EmbeddingService
@@ -45,8 +52,16 @@ class Latency:
     document_ms: float
 
 
-def installed(config: EmbeddingConfig) -> list[Artifact]:
-    """The exported instruction and image models, in every precision there is.
+RUNS_IN: Mapping[Device, tuple[Precision, ...]] = {
+    "cpu": PRECISIONS,
+    "cuda": ("fp32", "fp16"),
+    "tensorrt": ("fp16-tensorrt",),
+}
+"""The precisions that each device is meant for."""
+
+
+def installed(config: EmbeddingConfig, device: Device = "cpu") -> list[Artifact]:
+    """The exported instruction and image models, in every precision for a device.
 
     Raises:
         ModelNotFound: there is none.
@@ -56,21 +71,23 @@ def installed(config: EmbeddingConfig) -> list[Artifact]:
         find_model(config.text_model_name, "text"),
         find_model(config.image_model_name, "image"),
     )
-    precisions: tuple[Precision, ...] = get_args(Precision)
     found = [
         store.open(model, precision)
         for model in models
-        for precision in precisions
+        for precision in RUNS_IN[device]
         if (store.root / model.name / precision).is_dir()
     ]
     if not found:
-        raise ModelNotFound(f"No exported model in {store.root}. Make one: vla-embeddings export")
+        raise ModelNotFound(
+            f"No exported model for {device} in {store.root}. Make one: vla-embeddings export"
+        )
     return found
 
 
 def service_of(artifact: Artifact, device: Device, config: EmbeddingConfig) -> EmbeddingService:
     """A service without a cache that serves this artefact on this device."""
-    settings = config.model_copy(update={"precision": artifact.manifest.precision})
+    precision = artifact.manifest.precision.removesuffix("-tensorrt")
+    settings = config.model_copy(update={"precision": precision})
     return EmbeddingService(device=device, config=settings, allow_untrained=True)
 
 

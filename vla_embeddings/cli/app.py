@@ -2,7 +2,7 @@
 
 import typer
 
-from vla_embeddings.cli import backfill, bench, db, demo, doctor, export, index
+from vla_embeddings.cli import backfill, bench, db, demo, doctor, export, index, providers
 
 app = typer.Typer(
     name="vla-embeddings",
@@ -16,6 +16,7 @@ app.command("export")(export.export)
 app.command("verify")(export.verify)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("providers")(providers.providers)
 app.command("backfill")(backfill.backfill)
 app.add_typer(db.app, name="db")
 app.add_typer(index.app, name="index")

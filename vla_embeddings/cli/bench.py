@@ -31,17 +31,19 @@ def latency(json: Json = False) -> None:
     """
     from vla_embeddings.latency import installed, measure
 
-    artifacts = installed(embedding_config)
-    devices = _devices()
+    works = [
+        (artifact, device)
+        for device in _devices()
+        for artifact in installed(embedding_config, device)
+    ]
     rows = []
     with progress_bars() as progress:
-        task = progress.add_task("", total=len(devices) * len(artifacts))
-        for device in devices:
-            for artifact in artifacts:
-                name = f"{artifact.manifest.model} {artifact.manifest.precision} on {device}"
-                progress.update(task, description=name)
-                rows.append(asyncio.run(measure(artifact, device, embedding_config)))
-                progress.advance(task)
+        task = progress.add_task("", total=len(works))
+        for artifact, device in works:
+            name = f"{artifact.manifest.model} {artifact.manifest.precision} on {device}"
+            progress.update(task, description=name)
+            rows.append(asyncio.run(measure(artifact, device, embedding_config)))
+            progress.advance(task)
     if json:
         print_json([asdict(row) for row in rows])
     else:

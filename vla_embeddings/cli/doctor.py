@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import asdict
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from vla_embeddings.cli.output import Json, print_json, stdout
@@ -25,8 +26,8 @@ def doctor(json: Json = False) -> None:
     else:
         table = Table(show_header=False)
         for finding in findings:
-            remedy = f"\n[dim]→ {finding.remedy}[/]" if finding.remedy else ""
-            table.add_row(finding.subject, _SIGNS[finding.state], finding.detail + remedy)
+            remedy = f"\n[dim]→ {escape(finding.remedy)}[/]" if finding.remedy else ""
+            table.add_row(finding.subject, _SIGNS[finding.state], escape(finding.detail) + remedy)
         stdout.print(table)
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)

@@ -1,5 +1,6 @@
 """`vla-embeddings export` and `vla-embeddings verify`."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -7,10 +8,16 @@ from typing import Annotated, Any, get_args
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from vla_embeddings.cli.output import Json, print_json, progress_bars, stdout
 from vla_embeddings.config import embedding_config
-from vla_embeddings.errors import ConfigurationError, EmbeddingError, ModelNotFound
+from vla_embeddings.errors import (
+    ConfigurationError,
+    EmbeddingError,
+    MissingDependency,
+    ModelNotFound,
+)
 from vla_embeddings.models import (
     PRECISIONS,
     Artifact,
@@ -61,6 +68,15 @@ def export(
             "ones. Its vectors mean nothing. --source may name a folder with its tokenizer.",
         ),
     ] = False,
+    tensorrt: Annotated[
+        bool,
+        typer.Option(
+            "--tensorrt",
+            help="Also the fp16 graph for TensorRT and, where TensorRT and a GPU are here, its "
+            "engine for them: minutes, once. Without PyTorch, the graph that lies there is taken "
+            "as it is.",
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also where the artefact is up to date.")
     ] = False,
@@ -76,6 +92,8 @@ def export(
 
     store = ArtifactStore(output or embedding_config.models_dir)
     precisions = _precisions(precision)
+    if tensorrt:
+        precisions.append("fp16-tensorrt")
     rows: list[dict[str, Any]] = []
     with progress_bars() as progress:
         task = progress.add_task("", total=None)
@@ -84,23 +102,36 @@ def export(
             def show(step: str, name: str = row.name) -> None:
                 progress.update(task, description=f"{name}: {step}")
 
-            result = ensure_exported(
-                row,
-                precisions,
-                store,
-                source=source,
-                untrained=untrained,
-                force=force,
-                progress=show,
-            )
+            result: Sequence[tuple[Artifact, str]]
+            try:
+                result = ensure_exported(
+                    row,
+                    precisions,
+                    store,
+                    source=source,
+                    untrained=untrained,
+                    force=force,
+                    progress=show,
+                )
+            except MissingDependency:
+                if not tensorrt:
+                    raise
+                # A robot with a GPU, to which the graphs were copied.
+                result = [(store.open(row, "fp16-tensorrt"), "as found")]
             rows += [
-                {"status": status, "folder": str(artifact.folder), **asdict(artifact.manifest)}
+                {
+                    "status": status,
+                    "folder": str(artifact.folder),
+                    **asdict(artifact.manifest),
+                    **_engine(artifact, show),
+                }
                 for artifact, status in result
             ]
     if json:
         print_json(rows)
     else:
         _print_table("Exported models", rows)
+        _print_engines(rows)
 
 
 def verify(
@@ -132,6 +163,27 @@ def verify(
         _print_table("Verified on this machine", rows)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(1)
+
+
+def _engine(artifact: Artifact, progress: Callable[[str], None]) -> dict[str, Any]:
+    if artifact.manifest.precision != "fp16-tensorrt":
+        return {}
+    from vla_embeddings.export.engines import ensure_engine
+
+    return {"engine": asdict(ensure_engine(artifact, progress=progress))}
+
+
+def _print_engines(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if engine := row.get("engine"):
+            colour = "yellow" if engine["status"] == "not built" else "green"
+            stdout.print(
+                f"{row['model']}, TensorRT engine [{colour}]{engine['status']}[/]: ",
+                Text(engine["detail"]),
+                soft_wrap=True,
+                highlight=False,
+                sep="",
+            )
 
 
 def _precisions(text: str) -> list[Precision]:
@@ -180,7 +232,9 @@ def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
     table = Table(title=title, title_justify="left")
     for name in ("model", "precision", "weights", "max |Δ|", "min cosine", "MB", "status"):
         table.add_column(
-            name, justify="right" if name in ("max |Δ|", "min cosine", "MB") else "left"
+            name,
+            justify="right" if name in ("max |Δ|", "min cosine", "MB") else "left",
+            no_wrap=name == "precision",
         )
     for row in rows:
         megabytes = sum(file["bytes"] for file in row["files"].values()) / 1e6
