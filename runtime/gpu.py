@@ -24,26 +24,16 @@ class Gpu:
     """The newest CUDA that the driver runs."""
 
 
-def cuda_devices() -> int:
-    """NVIDIA GPUs that the driver shows this process; 0 where there is no driver.
+def why_no_gpu() -> str:
+    """In words, what keeps this process from a GPU; "" where nothing does.
 
     onnxruntime-gpu lists its CUDA provider on any machine, with a GPU or without.
     """
     try:
-        driver = ctypes.CDLL(_DRIVER)
-    except OSError:
-        return 0
-    return 0 if driver.cuInit(0) != 0 else _count(driver)
-
-
-def why_no_gpu() -> str:
-    """In words, what keeps this process from a GPU; "" where nothing does."""
-    try:
-        driver = ctypes.CDLL(_DRIVER)
+        driver = _load_driver()
     except OSError as error:
         return f"NVIDIA's driver is not installed, or a container runs without --gpus ({error})"
     if code := driver.cuInit(0):
-        # The driver names its error codes; some of them mean a driver and a library that differ.
         return f"NVIDIA's driver does not start: {_error_name(driver, code)}"
     if _count(driver) == 0:
         return "the driver shows none to this process (CUDA_VISIBLE_DEVICES hides it?)"
@@ -52,30 +42,34 @@ def why_no_gpu() -> str:
 
 def find_gpu() -> Gpu | None:
     """The GPU that models run on; None where there is none."""
-    if cuda_devices() == 0:
+    if why_no_gpu():
         return None
-    driver = ctypes.CDLL(_DRIVER)
+    driver = _load_driver()
     device, version = ctypes.c_int(0), ctypes.c_int(0)
     driver.cuDeviceGet(ctypes.byref(device), 0)
     driver.cuDriverGetVersion(ctypes.byref(version))
     name = ctypes.create_string_buffer(256)
     driver.cuDeviceGetName(name, len(name), device)
-    capability = [
+    major, minor = (
         _attribute(driver, device, attribute)
         for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
-    ]
+    )
     return Gpu(
         name.value.decode(),
-        ".".join(map(str, capability)),
+        f"{major}.{minor}",
         _driver_version(),
-        (version.value // 1000, version.value % 1000 // 10),
+        (version.value // 1000, version.value % 1000 // 10),  # 13.2 is 13020
     )
+
+
+def _load_driver() -> Any:
+    return ctypes.CDLL(_DRIVER)
 
 
 def _count(driver: Any) -> int:
     count = ctypes.c_int(0)
-    failed = driver.cuDeviceGetCount(ctypes.byref(count)) != 0
-    return 0 if failed else count.value
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    return count.value
 
 
 def _attribute(driver: Any, device: ctypes.c_int, attribute: int) -> int:

@@ -2,29 +2,26 @@
 
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 
+from tests.runtime.nvidia import CPU_WHEEL, GPU_WHEEL, Driver, fake_ort
 from vla_embeddings.config import Device, PrecisionSetting
-from vla_embeddings.errors import MissingDependency, ProviderUnavailable
+from vla_embeddings.errors import ConfigurationError, MissingDependency, ProviderUnavailable
 from vla_embeddings.models import Precision
-from vla_embeddings.runtime import providers
+from vla_embeddings.runtime import diagnosis, gpu, providers
 from vla_embeddings.runtime.providers import CPU, CUDA, TENSORRT, choose_providers
 
-CPU_WHEEL = [CPU]
-GPU_WHEEL = [TENSORRT, CUDA, CPU]
-Machine = Callable[[list[str], int], None]
+Machine = Callable[..., None]
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """Sets which providers ONNX Runtime was built with, and the number of GPUs."""
+    """Sets which providers ONNX Runtime was built with, the GPUs and the newest CUDA."""
 
-    def set_up(available: list[str], gpus: int) -> None:
-        fake = SimpleNamespace(get_available_providers=lambda: available)
-        monkeypatch.setattr(providers, "onnxruntime", lambda: fake)
-        monkeypatch.setattr(providers, "cuda_devices", lambda: gpus)
+    def set_up(available: list[str], gpus: int, *, cuda: int = 13000) -> None:
+        monkeypatch.setattr(providers, "onnxruntime", lambda: fake_ort(available))
+        monkeypatch.setattr(gpu, "_load_driver", lambda: Driver(gpus=gpus, cuda=cuda))
 
     return set_up
 
@@ -75,6 +72,35 @@ def test_a_gpu_asked_for_by_name_is_never_replaced_in_silence(
         choose_providers(device)
 
 
+def test_a_driver_too_old_for_the_wheels_cuda_names_the_one_to_install(machine: Machine) -> None:
+    machine(GPU_WHEEL, 1, cuda=12040)
+
+    with pytest.raises(
+        ProviderUnavailable,
+        match=r"built for CUDA 13, .* CUDA up to 12\.4\. .*driver 580 or newer",
+    ):
+        choose_providers("cuda")
+
+
+def test_auto_leaves_a_gpu_whose_driver_is_too_old(machine: Machine) -> None:
+    machine(GPU_WHEEL, 1, cuda=12040)
+
+    assert choose_providers("auto") == providers.CPU_CHOICE
+
+
+def test_two_wheels_that_overwrite_each_other_are_both_to_be_removed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(CPU_WHEEL, 1)
+    both = {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
+    monkeypatch.setattr(diagnosis, "installed_wheels", lambda: both)
+
+    with pytest.raises(
+        ProviderUnavailable, match=r"overwrite each other.*uninstall onnxruntime onnxruntime-gpu;"
+    ):
+        choose_providers("cuda")
+
+
 def test_this_machines_cpu_can_always_be_had() -> None:
     assert choose_providers("cpu") == providers.CPU_CHOICE
 
@@ -87,6 +113,8 @@ def test_this_machines_cpu_can_always_be_had() -> None:
         ("cpu", "int8", "int8"),
         ("cpu", "fp16", "fp16"),
         ("cuda", "fp32", "fp32"),
+        ("tensorrt", "auto", "fp16-tensorrt"),
+        ("tensorrt", "fp16", "fp16-tensorrt"),
     ],
 )
 def test_auto_precision_is_fp32_on_a_cpu_fp16_on_a_gpu_and_never_int8(
@@ -95,6 +123,14 @@ def test_auto_precision_is_fp32_on_a_cpu_fp16_on_a_gpu_and_never_int8(
     choice = providers.ProviderChoice(device, (CPU,))
 
     assert choice.precision(wanted) == precision
+
+
+@pytest.mark.parametrize("wanted", ["fp32", "int8"])
+def test_tensorrt_runs_fp16_alone(wanted: PrecisionSetting) -> None:
+    choice = providers.ProviderChoice("tensorrt", (TENSORRT, CUDA, CPU))
+
+    with pytest.raises(ConfigurationError, match=f"precision='{wanted}'.*device='cuda'"):
+        choice.precision(wanted)
 
 
 def test_without_onnxruntime_both_extras_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,10 @@
 """`vla-embeddings providers`."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -55,14 +55,15 @@ async def _load_all(service: "EmbeddingService") -> "Sequence[LoadedModel]":
 
     pixels = np.zeros((224, 224, 3), np.uint8)
     missing: list[ModelNotFound] = []
+    calls: list[tuple[Callable[[Any], Awaitable[object]], Any]] = [
+        (service.get_instruction_embedding, "pick up the red block"),
+        (service.get_image_embedding, pixels),
+        (service.get_image_query_embedding, "a red block"),
+    ]
     async with service:
-        for embed in (
-            lambda: service.get_instruction_embedding("pick up the red block"),
-            lambda: service.get_image_embedding(pixels),
-            lambda: service.get_image_query_embedding("a red block"),
-        ):
+        for embed, item in calls:
             try:
-                await embed()
+                await embed(item)
             except ModelNotFound as error:
                 missing.append(error)
         if loaded := service.provider_report():
