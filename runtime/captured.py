@@ -34,7 +34,7 @@ class _Capture:
             buffer.update_inplace(_padded(inputs[name], self.shape))
         session.run_with_iobinding(self.binding, self.options)
         vectors: NDArray[np.float32] = self.output.numpy()
-        return vectors
+        return vectors.copy()  # on the CPU, it is the buffer itself
 
 
 class CapturedSession:

@@ -314,3 +314,17 @@ async def test_embedding_threads_can_yield_to_all_others(models_dir: Path) -> No
 
     assert lowered
     assert os.getpriority(os.PRIO_PROCESS, 0) == 0
+
+
+async def test_the_provider_report_has_each_model_once_it_is_loaded(models_dir: Path) -> None:
+    service = EmbeddingService(config=EmbeddingConfig(models_dir=models_dir, device="cpu"))
+    assert service.provider_report() == []
+
+    async with service:
+        await service.get_instruction_embedding("go")
+        [text] = service.provider_report()
+
+    assert (text.model, text.precision, text.device) == ("all-MiniLM-L6-v2", "fp32", "cpu")
+    assert text.nodes.keys() == {"CPUExecutionProvider"}
+    assert text.operators["CPUExecutionProvider"]["Attention"] == 6
+    assert service.provider_report() == []

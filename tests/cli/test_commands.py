@@ -37,6 +37,7 @@ def run_json(*arguments: str, status: int = 0, **environment: str) -> Any:
         ["verify"],
         ["demo"],
         ["doctor"],
+        ["providers"],
         ["backfill"],
         ["db", "init"],
         ["index", "create"],
@@ -116,6 +117,39 @@ def test_export_skips_what_is_up_to_date(models_dir: Path) -> None:
 
     assert (row["status"], row["weights"], row["pinned"]) == ("up to date", "trained", True)
     assert row["parity"]["max_abs_delta"] <= 1e-4
+
+
+def test_without_a_gpu_export_tensorrt_makes_the_graph_and_says_that_it_built_no_engine(
+    models_dir: Path,
+) -> None:
+    words = ("export", "--model", "text", "--tensorrt", "--output", str(models_dir))
+
+    plain, tensorrt = run_json(*words)
+
+    assert (plain["precision"], tensorrt["precision"]) == ("fp32", "fp16-tensorrt")
+    assert "engine" not in plain
+    assert tensorrt["engine"]["status"] == "not built"
+    assert "vla-embeddings[tensorrt]" in tensorrt["engine"]["detail"]
+
+
+def test_providers_shows_what_runs_each_exported_model(models_dir: Path) -> None:
+    rows = run_json("providers", "--device", "cpu", EMBEDDING_MODELS_DIR=str(models_dir))
+
+    assert [row["model"] for row in rows] == [
+        "all-MiniLM-L6-v2",
+        "clip-vit-base-patch32",
+        "clip-vit-base-patch32-text",
+    ]
+    for row in rows:
+        assert row["nodes"].keys() == {"CPUExecutionProvider"}
+        assert sum(row["operators"]["CPUExecutionProvider"].values()) > 50
+
+
+def test_the_doctor_spells_the_remedys_extra_out() -> None:
+    """Square brackets are the terminal library's markup, too."""
+    result = run("doctor", status=1, EMBEDDING_DEVICE="cuda")
+
+    assert "vla-embeddings[gpu]" in result.stdout.replace("\n", "")
 
 
 def test_verify_proves_what_is_there(models_dir: Path) -> None:

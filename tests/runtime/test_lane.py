@@ -8,10 +8,27 @@ import numpy as np
 import pytest
 
 from tests.models.artifacts import copy_of, vouch_for
-from vla_embeddings.config import PrecisionSetting
-from vla_embeddings.errors import ArtifactDamaged, ModelNotFound, UntrainedModel
-from vla_embeddings.models import CLIP_IMAGE, MINILM, Artifact, ArtifactStore
-from vla_embeddings.runtime import Lane, LaneSettings, TextEncoder, image_lane, text_lane
+from vla_embeddings.config import Device, PrecisionSetting
+from vla_embeddings.errors import (
+    ArtifactDamaged,
+    ModelNotFound,
+    ProviderUnavailable,
+    UntrainedModel,
+)
+from vla_embeddings.models import CLIP_IMAGE, MINILM, Artifact, ArtifactStore, Model
+from vla_embeddings.runtime import (
+    Lane,
+    LaneSettings,
+    ProviderChoice,
+    TextEncoder,
+    image_lane,
+    text_lane,
+)
+from vla_embeddings.runtime import lane as lane_module
+from vla_embeddings.runtime.placement import Placement
+from vla_embeddings.runtime.providers import CPU
+from vla_embeddings.runtime.selection import Selection
+from vla_embeddings.runtime.worker import Encode
 
 OpenLane = Callable[..., Lane[str]]
 
@@ -148,3 +165,33 @@ async def test_images_of_one_call_come_back_in_order(models_dir: Path) -> None:
     assert both.shape == (2, 512)
     np.testing.assert_allclose(both[1:], alone, rtol=0, atol=1e-5)
     assert np.abs(both[0] - both[1]).max() > 1e-3
+
+
+async def test_auto_turns_from_tensorrt_to_cuda_to_the_cpu_and_says_why(
+    models_dir: Path,
+    text_encoder: TextEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    artifact = ArtifactStore(models_dir).open(MINILM, "fp32")
+
+    def choose(model: Model, store: ArtifactStore, device: Device, _: str) -> Selection:
+        best: Device = "tensorrt" if device == "auto" else device
+        return artifact, ProviderChoice(best, (CPU,))
+
+    def load(artifact: Artifact, choice: ProviderChoice) -> tuple[Encode[str], Placement]:
+        if choice.device != "cpu":
+            raise ProviderUnavailable(f"no {choice.device} today")
+        return text_encoder.encode, text_encoder.session.placement()
+
+    monkeypatch.setattr(lane_module, "select", choose)
+    lane = Lane(MINILM, LaneSettings(models_dir, "auto", "auto", False), load, batch=1)
+
+    assert (await lane.encode(["go"])).shape == (1, 384)
+
+    assert "Using cuda instead: no tensorrt today" in caplog.text
+    assert "Using cpu instead: no cuda today" in caplog.text
+    assert lane.loaded is not None
+    assert lane.loaded.device == "cpu"
+    lane.close()
+    assert lane.loaded is None

@@ -1,0 +1,197 @@
+"""What a GPU session asks of ONNX Runtime, and what it does when it gets something else.
+
+No GPU is needed: the session factory is replaced by one that runs the graph on the CPU.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from vla_embeddings.errors import ProviderUnavailable
+from vla_embeddings.models import Artifact
+from vla_embeddings.runtime import (
+    CPU_CHOICE,
+    ProviderChoice,
+    Session,
+    TextEncoder,
+    gpu_session,
+    session,
+)
+from vla_embeddings.runtime.diagnosis import Fault
+from vla_embeddings.runtime.providers import CPU, CUDA, TENSORRT
+
+CUDA_CHOICE = ProviderChoice("cuda", (CUDA, CPU))
+TEXTS = ["pick up the red block", "go", "move " * 80, "open the drawer and close it again"]
+
+
+@dataclass
+class Factory:
+    """Stands for the onnxruntime module of a GPU machine; notes what is asked of it."""
+
+    comes: str = CUDA
+    fails: str = ""
+    captures: bool = True
+    asked: list[Mapping[str, Mapping[str, str]]] = field(default_factory=list)
+    graphs: list[str] = field(default_factory=list)
+    __file__: str = onnxruntime.__file__
+    __version__: str = "1.31.1"
+    cuda_version: str = "13.0"
+
+    SessionOptions = onnxruntime.SessionOptions
+    ExecutionMode = onnxruntime.ExecutionMode
+    RunOptions = onnxruntime.RunOptions
+
+    def preload_dlls(self) -> None:
+        """As ONNX Runtime's; the CPU needs none."""
+
+    @property
+    def OrtValue(self) -> Any:
+        """Buffers on the CPU, whatever device is asked for."""
+        make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+        return SimpleNamespace(
+            ortvalue_from_shape_and_type=lambda shape, dtype, device: make(shape, dtype, "cpu")
+        )
+
+    def InferenceSession(
+        self, graph: str, options: Any, *, providers: Any, enable_fallback: int
+    ) -> Any:
+        assert enable_fallback == 0
+        wanted = dict(providers)
+        self.asked.append(wanted)
+        self.graphs.append(graph)
+        if self.fails:
+            raise RuntimeError(self.fails)
+        if "enable_cuda_graph" in wanted.get(CUDA, {}) and not self.captures:
+            raise RuntimeError("not all nodes are on CUDA")
+        made = onnxruntime.InferenceSession(graph, options, providers=[CPU])
+        made.get_providers = lambda: [self.comes, CPU]
+        return made
+
+
+@pytest.fixture
+def factory(monkeypatch: pytest.MonkeyPatch) -> Factory:
+    """A machine whose ONNX Runtime has CUDA, replaced in sessions."""
+    made = Factory()
+    monkeypatch.setattr(session, "onnxruntime", lambda: made)
+    monkeypatch.setattr(gpu_session, "find_missing_library", lambda *_: None)
+    return made
+
+
+def test_cuda_shares_its_memory_and_keeps_fp32(factory: Factory, minilm: Artifact) -> None:
+    loaded = Session.load(minilm, CUDA_CHOICE, threads=1)
+
+    assert loaded.provider == CUDA
+    [asked] = factory.asked
+    assert list(asked) == [CUDA, CPU]
+    assert asked[CUDA] == {
+        "arena_extend_strategy": "kSameAsRequested",
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": "0",
+        "enable_cuda_graph": "1",
+    }
+
+
+def test_the_memory_limit_is_handed_over_in_bytes(factory: Factory, minilm: Artifact) -> None:
+    choice = ProviderChoice("cuda", (CUDA, CPU), gpu_memory_limit_mb=512)
+
+    Session.load(minilm, choice, threads=1)
+
+    assert factory.asked[0][CUDA]["gpu_mem_limit"] == str(512 * 1024 * 1024)
+
+
+@pytest.mark.usefixtures("factory")
+def test_single_texts_padded_to_a_captured_shape_have_the_same_vectors(
+    minilm: Artifact, text_encoder: TextEncoder
+) -> None:
+    encoder = TextEncoder.load(minilm, CUDA_CHOICE, threads=2)
+
+    for text in TEXTS:
+        np.testing.assert_allclose(
+            encoder.encode([text]), text_encoder.encode([text]), rtol=0, atol=1e-5
+        )
+    np.testing.assert_allclose(
+        encoder.encode(TEXTS), text_encoder.encode(TEXTS), rtol=0, atol=1e-5
+    )
+
+
+def test_a_graph_that_cannot_be_captured_runs_without(
+    factory: Factory,
+    minilm: Artifact,
+    text_encoder: TextEncoder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    factory.captures = False
+
+    vectors = TextEncoder.load(minilm, CUDA_CHOICE, threads=1).encode(["go"])
+
+    assert "enable_cuda_graph" not in factory.asked[-1][CUDA]
+    assert "without CUDA graphs" in caplog.text
+    assert "not all nodes are on CUDA" in caplog.text
+    np.testing.assert_allclose(vectors, text_encoder.encode(["go"]), rtol=0, atol=1e-5)
+
+
+def test_a_gpu_that_falls_back_to_the_cpu_in_silence_is_refused(
+    factory: Factory, minilm: Artifact
+) -> None:
+    factory.comes = CPU
+
+    with pytest.raises(ProviderUnavailable, match=rf"{CUDA} did not start.*device='cpu'"):
+        Session.load(minilm, CUDA_CHOICE, threads=1)
+
+
+def test_the_library_that_a_provider_missed_is_named(
+    factory: Factory, minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.comes = CPU
+    fault = Fault(f"{CUDA} cannot be loaded: libcublasLt.so.13: no such file", "Install it")
+    monkeypatch.setattr(gpu_session, "find_missing_library", lambda *_: fault)
+
+    with pytest.raises(ProviderUnavailable, match=r"'cuda': .*libcublasLt\.so\.13.* Install it"):
+        Session.load(minilm, CUDA_CHOICE, threads=1)
+
+
+def test_what_onnxruntime_says_is_passed_on_where_no_library_is_missing(
+    factory: Factory, minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.fails = "CUDA failure 2: out of memory"
+    monkeypatch.setattr("vla_embeddings.runtime.gpu_session.find_missing_library", lambda *_: None)
+    limited = ProviderChoice("cuda", (CUDA, CPU), gpu_memory_limit_mb=256)
+
+    with pytest.raises(ProviderUnavailable, match=r"out of memory.*vla-embeddings doctor"):
+        Session.load(minilm, CUDA_CHOICE, threads=1)
+    with pytest.raises(ProviderUnavailable, match="GPU_MEMORY_LIMIT_MB=256"):
+        Session.load(minilm, limited, threads=1)
+
+
+def test_tensorrt_loads_the_engine_in_place_of_the_graph_and_cuts_what_is_too_large(
+    factory: Factory, minilm: Artifact, text_encoder: TextEncoder, tmp_path: Path
+) -> None:
+    engine = tmp_path / "engine.onnx"
+    engine.symlink_to(minilm.graph)
+    factory.comes = TENSORRT
+    loaded = Session.load(
+        minilm, ProviderChoice("tensorrt", (TENSORRT, CUDA, CPU), engine), threads=1
+    )
+    encoder = TextEncoder(loaded, text_encoder.tokenizer, 1)
+    texts = [f"pick {i}" for i in range(60)]  # beyond the 32 rows of the engine's profile
+
+    assert factory.graphs == [str(engine)]
+    assert list(factory.asked[0]) == [TENSORRT, CUDA, CPU]
+    assert factory.asked[0][TENSORRT] == {}  # nothing in it could start a build
+    np.testing.assert_allclose(
+        encoder.encode(texts), text_encoder.encode(texts), rtol=0, atol=1e-5
+    )
+
+
+def test_the_cpu_is_asked_for_nothing_of_this(
+    minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(session, "open_gpu_session")
+
+    assert Session.load(minilm, CPU_CHOICE, threads=1).provider == CPU
