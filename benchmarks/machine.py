@@ -4,13 +4,14 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vla_embeddings.runtime import available_cpus
 
 REPOSITORY = Path(__file__).parents[1]
-PACKAGES = ("onnxruntime", "numpy", "pillow", "tokenizers")
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "pillow", "tokenizers")
 # What decides the speed of a matrix product on a CPU.
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
 
@@ -49,9 +50,20 @@ def describe_machine() -> Machine:
         memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        packages={name: importlib.metadata.version(name) for name in PACKAGES},
+        packages=_installed(PACKAGES),
         commit=_commit(),
     )
+
+
+def _installed(names: Iterable[str]) -> dict[str, str]:
+    """Versions of those that are."""
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
 
 
 def _cpu_details() -> dict[str, str]:

@@ -123,20 +123,28 @@ def camera_jpeg() -> bytes:
     return file.getvalue()
 
 
-async def measure(artifact: Artifact, device: Device, config: EmbeddingConfig) -> Latency:
+async def measure(
+    artifact: Artifact, device: Device, config: EmbeddingConfig, *, calls: int | None = None
+) -> Latency:
     """Time one model in one precision, warm, one call at a time.
+
+    Args:
+        artifact: the model.
+        device: where it runs.
+        config: all other settings.
+        calls: how many; `CALLS` of its kind where None.
 
     Raises:
         ProviderUnavailable: the device cannot be had; see `EmbeddingService` for the rest.
     """
     manifest = artifact.manifest
-    calls = CALLS[manifest.kind] + WARM_UP
+    timed = CALLS[manifest.kind] if calls is None else calls
     inputs: Sequence[str | bytes] = (
         [camera_jpeg()]
         if manifest.kind == "image"
         else of_length(make_instructions(2000), artifact)
     )
-    repeated = [inputs[call % len(inputs)] for call in range(calls)]
+    repeated = [inputs[call % len(inputs)] for call in range(timed + WARM_UP)]
     async with service_of(artifact, device, config) as service:
         seconds = await seconds_of_calls(embed_one(service, manifest.kind), repeated)
     p50, p90 = 1000 * np.percentile(seconds[WARM_UP:], (50, 90))

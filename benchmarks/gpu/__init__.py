@@ -1,0 +1,1 @@
+"""Figures of a GPU machine that has no network: README.md tells how."""
