@@ -132,6 +132,19 @@ def test_without_a_gpu_export_tensorrt_makes_the_graph_and_says_that_it_built_no
     assert "vla-embeddings[tensorrt]" in tensorrt["engine"]["detail"]
 
 
+def test_on_a_machine_without_the_weights_the_tensorrt_graph_is_taken_as_it_is(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    words = ("export", "--model", "text", "--tensorrt", "--source", str(tmp_path / "nowhere"))
+
+    [row] = run_json(*words, "--output", str(models_dir))
+    nothing = run(*words, "--output", str(tmp_path), status=1)
+
+    assert (row["precision"], row["status"]) == ("fp16-tensorrt", "as found")
+    assert row["engine"]["status"] == "not built"
+    assert "No weights of all-MiniLM-L6-v2" in nothing.stderr
+
+
 def test_providers_shows_what_runs_each_exported_model(models_dir: Path) -> None:
     rows = run_json("providers", "--device", "cpu", EMBEDDING_MODELS_DIR=str(models_dir))
 

