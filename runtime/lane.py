@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings.config import Device, PrecisionSetting
+from vla_embeddings.config import Device, EmbeddingConfig, PrecisionSetting
 from vla_embeddings.errors import ArtifactDamaged, ProviderUnavailable, UntrainedModel
 from vla_embeddings.models import Artifact, ArtifactStore, Model, Precision
 from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
@@ -46,6 +46,20 @@ class LaneSettings:
     """See `lower_priority`."""
     gpu_memory_limit_mb: int | None = None
     """See `ProviderChoice`."""
+
+    @classmethod
+    def of(
+        cls, config: EmbeddingConfig, device: Device | None, *, allow_untrained: bool
+    ) -> "LaneSettings":
+        """A service's; `device` goes before the config's."""
+        return cls(
+            config.models_dir,
+            device or config.device,
+            config.precision,
+            allow_untrained,
+            config.nice,
+            config.gpu_memory_limit_mb,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,14 +76,7 @@ class EmbeddingService:
         config: EmbeddingConfig = embedding_config,
         allow_untrained: bool = False,
     ) -> None:
-        settings = LaneSettings(
-            config.models_dir,
-            device or config.device,
-            config.precision,
-            allow_untrained,
-            config.nice,
-            config.gpu_memory_limit_mb,
-        )
+        settings = LaneSettings.of(config, device, allow_untrained=allow_untrained)
         self._enabled = config.enable_embeddings
         self._cache = cache
         self._text = text_lane(find_model(config.text_model_name, "text"), settings)
