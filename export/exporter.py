@@ -66,7 +66,9 @@ def export_model(
 def _by_tracing(precisions: Sequence[Precision]) -> Iterator[tuple[bool, list[Precision]]]:
     """Those from a fused graph, then TensorRT's, each where there are any."""
     for fusable in (True, False):
-        group = [each for each in precisions if (each != "fp16-tensorrt") == fusable]
+        group: list[Precision] = [
+            each for each in precisions if (each != "fp16-tensorrt") == fusable
+        ]
         if group:
             yield fusable, group
 

@@ -13,6 +13,7 @@ from vla_embeddings.config import Device, embedding_config
 
 if TYPE_CHECKING:
     from vla_embeddings.latency import Latency
+    from vla_embeddings.models import Artifact
 
 app = typer.Typer(help="Measure the exported models on this machine.", no_args_is_help=True)
 
@@ -31,7 +32,7 @@ def latency(json: Json = False) -> None:
     """
     from vla_embeddings.latency import installed, measure
 
-    works = [
+    works: list[tuple[Artifact, Device]] = [
         (artifact, device)
         for device in _devices()
         for artifact in installed(embedding_config, device)
