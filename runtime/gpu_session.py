@@ -14,7 +14,6 @@ from vla_embeddings.runtime.captured import CapturedSession
 from vla_embeddings.runtime.diagnosis import Fault, find_missing_library, unavailable
 from vla_embeddings.runtime.gpu_options import captured_shapes, cuda_options, profile
 from vla_embeddings.runtime.libraries import load_libraries
-from vla_embeddings.runtime.pinned import PinnedSession
 from vla_embeddings.runtime.providers import CUDA, ProviderChoice
 
 logger = logging.getLogger(__name__)
@@ -36,10 +35,6 @@ def open_gpu_session(ort: Any, artifact: Artifact, choice: ProviderChoice, optio
         ProviderUnavailable: the first provider did not come up.
     """
     load_libraries(ort)
-    return PinnedSession(lambda: _open(ort, artifact, choice, options))
-
-
-def _open(ort: Any, artifact: Artifact, choice: ProviderChoice, options: Any) -> Any:
     if choice.engine is not None:
         session = create(ort, str(choice.engine), options, choice, first_options={})
         return BoundedSession(session, profile(artifact.manifest).largest[0])

@@ -3,9 +3,7 @@
 No GPU is needed: the session factory is replaced by one that runs the graph on the CPU.
 """
 
-import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +20,6 @@ from vla_embeddings.runtime import (
     ProviderChoice,
     Session,
     TextEncoder,
-    captured,
     gpu_session,
     session,
 )
@@ -121,28 +118,6 @@ def test_single_texts_padded_to_a_captured_shape_have_the_same_vectors(
     np.testing.assert_allclose(
         encoder.encode(TEXTS), text_encoder.encode(TEXTS), rtol=0, atol=1e-5
     )
-
-
-@pytest.mark.usefixtures("factory")
-def test_callers_of_several_threads_replay_on_one(
-    minilm: Artifact, text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoder = TextEncoder.load(minilm, CUDA_CHOICE, threads=1)
-    threads: list[str] = []
-    run = captured._Capture.run
-
-    def noting(*arguments: Any) -> Any:
-        threads.append(threading.current_thread().name)
-        return run(*arguments)
-
-    monkeypatch.setattr(captured._Capture, "run", noting)
-    texts = [f"pick {i}" for i in range(20)]
-    with ThreadPoolExecutor(4) as pool:
-        vectors = np.concatenate(list(pool.map(encoder.encode, [[text] for text in texts])))
-
-    assert len(threads) == 20
-    assert len(set(threads)) == 1
-    np.testing.assert_allclose(vectors, text_encoder.encode(texts), rtol=0, atol=1e-5)
 
 
 def test_a_graph_that_cannot_be_captured_runs_without(
