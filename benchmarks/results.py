@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,12 +61,27 @@ class Absence:
 
 
 @dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a chart."""
+
+    chart: str
+    """Which chart it belongs to: a stable id, such as `latency-tokens`."""
+    subject: str
+    x: str
+    """The label of its axis, with the unit."""
+    y: str
+    """Likewise."""
+    points: list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What one suite found."""
 
     rows: list[Row]
     verdicts: list[Verdict]
     absences: list[Absence]
+    series: list[Series] = field(default_factory=list)
 
     @classmethod
     def joined(cls, parts: "Iterable[Findings]") -> "Findings":
@@ -76,6 +91,7 @@ class Findings:
             findings.rows.extend(part.rows)
             findings.verdicts.extend(part.verdicts)
             findings.absences.extend(part.absences)
+            findings.series.extend(part.series)
         return findings
 
 
