@@ -8,8 +8,11 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from benchmarks.machine import Machine
+from benchmarks.machine import REPOSITORY, Machine
 from benchmarks.spread import Spread
+
+RESULTS = REPOSITORY / "benchmarks" / "results"
+"""Those of the last full run, committed: the pages and the README's figures come from them."""
 
 Unit = Literal["ms", "/s", "x", "s", "MB", ""]
 

@@ -1,0 +1,63 @@
+"""Which figures a suite's findings make: a work as bars, series as lines or stacks."""
+
+from collections.abc import Iterator, Sequence
+
+from benchmarks.report.bars import bar_chart
+from benchmarks.report.curves import by_chart, series_grid, title_of
+from benchmarks.report.figure import Figure
+from benchmarks.report.lines import line_chart
+from benchmarks.report.stack import stacked_bars
+from benchmarks.report.tables import figures
+from benchmarks.report.words import capitalized
+from benchmarks.results import Findings, Row, Series
+
+STACKED = ("image-cost",)
+"""Charts whose series are parts of a whole."""
+
+
+def charts(findings: Findings) -> Iterator[Figure]:
+    """One for each work with figures to compare, then one for each chart's series."""
+    for rows in _by_work(findings.rows):
+        if _comparable(rows):
+            yield _of_rows(rows)
+    for series in by_chart(findings.series).values():
+        yield _of_series(series)
+
+
+def without_chart(findings: Findings) -> list[Row]:
+    """Those that neither a chart nor a verdict shows."""
+    judged = {(each.work, each.subject) for each in findings.verdicts if each.against is None}
+    return [
+        row
+        for rows in _by_work(findings.rows)
+        if not _comparable(rows)
+        for row in rows
+        if (row.work, row.subject) not in judged
+    ]
+
+
+def _by_work(rows: Sequence[Row]) -> list[list[Row]]:
+    works: dict[str, list[Row]] = {}
+    for row in rows:
+        works.setdefault(row.work, []).append(row)
+    return list(works.values())
+
+
+def _comparable(rows: Sequence[Row]) -> bool:
+    """Amounts of several contenders: shares and cosines look all alike as bars."""
+    return len(rows) > 1 and rows[0].unit != ""
+
+
+def _of_rows(rows: Sequence[Row]) -> Figure:
+    better = "more is better" if rows[0].unit == "/s" else "less is better"
+    note = f"Median, with the middle half of the measurements; {better}."
+    if rows[0].document is not None:
+        note += " The dashed line is the platform document's figure."
+    return Figure(capitalized(rows[0].work), note, bar_chart(rows), figures(rows))
+
+
+def _of_series(series: Sequence[Series]) -> Figure:
+    title = title_of(series[0].chart)
+    stacked = series[0].chart in STACKED
+    drawing = stacked_bars(series) if stacked else line_chart(series, title)
+    return Figure(title.name, title.note, drawing, series_grid(series))

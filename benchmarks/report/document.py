@@ -1,0 +1,68 @@
+"""The platform document's table, with the figures of this library in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.report.grid import Grid
+from benchmarks.report.words import quantity
+from benchmarks.results import Result, Row
+from benchmarks.targets import ONE_IMAGE, ONE_INSTRUCTION
+from vla_embeddings.latency import CPU_MS, GPU_MS
+from vla_embeddings.models import CLIP_IMAGE, MINILM, Model
+
+OURS = "ours "
+MODELS: Mapping[str, Model] = {ONE_INSTRUCTION: MINILM, ONE_IMAGE: CLIP_IMAGE}
+"""By the work that is timed."""
+
+COLUMNS = (
+    "model",
+    "dimension",
+    "precision",
+    "CPU p50",
+    "CPU p90",
+    "document, CPU",
+    "GPU p50",
+    "GPU p90",
+    "document, GPU",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call at a time of one model in one precision."""
+
+    model: Model
+    row: Row
+
+    @property
+    def precision(self) -> str:
+        """Also for those of other libraries' naming."""
+        return self.row.subject.removeprefix(OURS)
+
+
+def calls(results: Sequence[Result]) -> Iterator[Call]:
+    """Ours of the suite `latency`, one instruction and one image at a time on the CPU."""
+    for result in results:
+        if result.suite == "latency":
+            for row in result.findings.rows:
+                if row.work in MODELS and row.subject.startswith(OURS):
+                    yield Call(MODELS[row.work], row)
+
+
+def document_table(results: Sequence[Result]) -> Grid:
+    """A row for each model and precision that was measured."""
+    rows = [
+        [
+            call.model.name,
+            str(call.model.dimension),
+            call.precision,
+            quantity(call.row.figure.median, "ms"),
+            quantity(call.row.p90 or 0, "ms"),
+            f"~{CPU_MS[call.model.kind]:g} ms",
+            "–",
+            "–",
+            f"~{GPU_MS[call.model.kind]:g} ms",
+        ]
+        for call in calls(results)
+    ]
+    return Grid("The document's table", COLUMNS, {"": rows})

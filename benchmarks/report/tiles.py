@@ -1,0 +1,24 @@
+"""The figures that most readers came for, in large letters."""
+
+from collections.abc import Sequence
+
+from benchmarks.report.document import Call, calls
+from benchmarks.report.markup import Markup, tag
+from benchmarks.report.words import quantity
+from benchmarks.results import Result
+from vla_embeddings.latency import CPU_MS
+
+
+def tiles(results: Sequence[Result]) -> Markup:
+    """One for each model and precision, one call at a time."""
+    return tag("ul", {"class": "tiles"}, *[_tile(call) for call in calls(results)])
+
+
+def _tile(call: Call) -> Markup:
+    return tag(
+        "li",
+        {"class": "card"},
+        tag("strong", {}, quantity(call.row.figure.median, "ms")),
+        tag("span", {}, f"{call.row.work}, {call.precision}"),
+        tag("span", {"class": "soft"}, f"document: ~{CPU_MS[call.model.kind]:g} ms"),
+    )

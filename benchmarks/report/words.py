@@ -1,0 +1,39 @@
+"""Figures in words: the digits that mean something, and the unit."""
+
+from collections.abc import Mapping
+
+from benchmarks.results import Unit
+from benchmarks.spread import Spread
+
+DIGITS: Mapping[Unit, str] = {"ms": ".2f", "/s": ",.1f", "x": ".2f", "s": ".2f", "MB": ",.0f"}
+
+
+def number(value: float | None, unit: Unit) -> str:
+    """With the digits usual for the unit; nothing for None."""
+    if value is None:
+        return ""
+    if unit == "" and value == int(value):
+        return f"{value:.0f}"
+    return format(value, DIGITS.get(unit, ".4f"))
+
+
+def quantity(value: float, unit: Unit) -> str:
+    """The number and its unit."""
+    return f"{number(value, unit)} {unit}".strip()
+
+
+def spread_range(spread: Spread, unit: Unit) -> str:
+    """Its ends; nothing for a single value."""
+    if spread.low == spread.high:
+        return ""
+    return f"{number(spread.low, unit)}–{number(spread.high, unit)}"
+
+
+def capitalized(text: str) -> str:
+    """With a capital first letter, and the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def rounded(value: float) -> str:
+    """A value of a chart: four significant digits, whole from 1,000 on."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
