@@ -75,8 +75,8 @@ def main(
 
     Every exported precision in EMBEDDING_MODELS_DIR is measured. The figures go to
     benchmarks/results/SUITE.json and, with the other suites' last ones, to docs/benchmarks/ and
-    the README; those of a quick run are only printed. A missed target is a finding, not a failure: the exit
-    status is 0.
+    the README; those of a quick run are only printed. A missed target is a finding, not a
+    failure: the exit status is 0.
     """
     size = "quick" if quick else "full"
     with progress_bars() as progress:

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from benchmarks.machine import REPOSITORY, Machine
 from benchmarks.spread import Spread
+from vla_embeddings.errors import InvalidInput
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
 """Those of the last full run, committed: the pages and the README's figures come from them."""
@@ -128,6 +129,21 @@ class Result:
 
 
 def load_results(folder: Path) -> list[Result]:
-    """Every suite's last results."""
-    reader = TypeAdapter(Result)
-    return [reader.validate_json(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+    """Every suite's last results.
+
+    Raises:
+        InvalidInput: a file is cut short, or holds something else.
+    """
+    return [_load(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _load(path: Path) -> Result:
+    try:
+        return TypeAdapter(Result).validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"])) or "the whole file"
+        raise InvalidInput(
+            f"{path} is no result of a benchmark suite: {place}: {problem['msg']}. "
+            "Measure again, or remove the file."
+        ) from error

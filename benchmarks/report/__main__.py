@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from benchmarks.report.files import write_pages, write_report
-from benchmarks.results import RESULTS, load_results
-from vla_embeddings.cli.output import stdout
+from benchmarks.results import RESULTS, Result, load_results
+from vla_embeddings.cli.output import stderr, stdout
+from vla_embeddings.errors import EmbeddingError, InvalidInput
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
@@ -37,10 +38,20 @@ def main(
     `make bench` does this at its end. To look at results of your own without touching committed
     files, give both folders.
     """
-    found = load_results(results)
-    written = write_report(found) if output is None else write_pages(found, output)
+    try:
+        found = _found(results)
+        written = write_report(found) if output is None else write_pages(found, output)
+    except EmbeddingError as error:
+        stderr.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
     for path in written:
-        stdout.print(path, soft_wrap=True)
+        stdout.print(path, highlight=False, soft_wrap=True)
+
+
+def _found(folder: Path) -> list[Result]:
+    if found := load_results(folder):
+        return found
+    raise InvalidInput(f"No results in {folder}. Measure first: make bench")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def _marks(row: Row, top: float) -> list[Markup]:
     }
     marks = [tag("rect", attributes)]
     if row.figure.low != row.figure.high:
-        ends = {"x1": percent(row.figure.low / top), "x2": percent(row.figure.high / top)}
+        ends = {"x1": percent(max(row.figure.low / top, 0)), "x2": percent(row.figure.high / top)}
         middle = HEIGHT / 2
         marks.append(tag("line", {"class": "range", **ends, "y1": middle, "y2": middle}))
     if row.document is not None:

@@ -52,7 +52,7 @@ def _of_rows(rows: Sequence[Row]) -> Figure:
     better = "more is better" if rows[0].unit == "/s" else "less is better"
     note = f"Median, with the middle half of the measurements; {better}."
     if rows[0].document is not None:
-        note += " The dashed line is the platform document's figure."
+        note += " The upright line is the platform document's figure."
     return Figure(capitalized(rows[0].work), note, bar_chart(rows), figures(rows))
 
 

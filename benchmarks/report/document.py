@@ -49,8 +49,8 @@ def calls(results: Sequence[Result]) -> Iterator[Call]:
                     yield Call(MODELS[row.work], row)
 
 
-def document_table(results: Sequence[Result]) -> Grid:
-    """A row for each model and precision that was measured."""
+def document_table(results: Sequence[Result]) -> Grid | None:
+    """A row for each model and precision that was measured; None where none was."""
     rows = [
         [
             call.model.name,
@@ -59,10 +59,10 @@ def document_table(results: Sequence[Result]) -> Grid:
             quantity(call.row.figure.median, "ms"),
             quantity(call.row.p90 or 0, "ms"),
             f"~{CPU_MS[call.model.kind]:g} ms",
-            "–",
-            "–",
+            "not measured",
+            "",
             f"~{GPU_MS[call.model.kind]:g} ms",
         ]
         for call in calls(results)
     ]
-    return Grid("The document's table", COLUMNS, {"": rows})
+    return Grid("The document's table", COLUMNS, {"": rows}) if rows else None

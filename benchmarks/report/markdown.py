@@ -27,7 +27,8 @@ def markdown(results: Sequence[Result]) -> str:
 def _blocks(results: Sequence[Result]) -> Iterator[str]:
     yield "# Benchmarks"
     yield INTRODUCTION
-    yield from _block(document_table(results), "##")
+    if table := document_table(results):
+        yield from _block(table, "##")
     for result in results:
         yield f"## {capitalized(result.suite)}"
         yield describe_run(result)

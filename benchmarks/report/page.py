@@ -49,7 +49,8 @@ def describe_run(result: Result) -> str:
 
 def _parts(results: Sequence[Result]) -> Iterator[tuple[str, Markup]]:
     """The sections' names and contents."""
-    yield "The document's table", joined(tiles(results), _card(document_table(results)))
+    if table := document_table(results):
+        yield "The document's table", joined(tiles(results), _card(table))
     for result in results:
         yield capitalized(result.suite), _suite(result)
     absences = [(result.suite, each) for result in results for each in result.findings.absences]
@@ -81,9 +82,9 @@ def _card(grid: Grid, heading: str = "") -> Markup:
 def _summary(results: Sequence[Result]) -> Markup:
     found = [verdict for result in results for verdict in result.findings.verdicts]
     missed = [verdict for verdict in found if not verdict.passed]
-    reached = f"{len(found) - len(missed)} of {len(found)} targets reached."
+    reached = f" {len(found) - len(missed)} of {len(found)} targets reached." if found else ""
     return joined(
-        tag("p", {}, f"Measured on {machine_names(results)}. {reached}"),
+        tag("p", {}, f"Measured on {machine_names(results)}.{reached}"),
         _fold(f"{len(missed)} missed", verdicts(missed)) if missed else "",
     )
 

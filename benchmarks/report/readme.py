@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from benchmarks.report.conditions import machine_names
-from benchmarks.report.document import calls
+from benchmarks.report.document import OURS, calls
 from benchmarks.report.grid import Grid
 from benchmarks.report.words import number, quantity
 from benchmarks.results import Result, Verdict
@@ -62,14 +62,14 @@ def _bulk(results: Sequence[Result]) -> list[list[str]]:
     """Ours, with the peers that a verdict compares it to."""
     return [
         [
-            f"{row.work}, {row.subject.removeprefix('ours ')}",
+            f"{row.work}, {row.subject.removeprefix(OURS)}",
             quantity(row.figure.median, "/s"),
             peers,
         ]
         for result in results
         if result.suite == "throughput"
         for row in result.findings.rows
-        if row.subject.startswith("ours")
+        if row.subject.startswith(OURS)
         if (peers := _times(result.findings.verdicts, row.work, row.subject))
     ]
 
@@ -85,6 +85,6 @@ def _times(verdicts: Sequence[Verdict], work: str, subject: str) -> str:
 def _where(results: Sequence[Result]) -> str:
     last = max(datetime.fromisoformat(result.finished) for result in results)
     return (
-        f"{machine_names(results)}; {last:%d %B %Y}. All figures, search and cache among them, are "
-        "in [docs/benchmarks](docs/benchmarks/README.md); `make bench` measures your machine."
+        f"{machine_names(results)}; {last:%d %B %Y}. All figures, search and cache among them, "
+        "are in [docs/benchmarks](docs/benchmarks/README.md); `make bench` measures your machine."
     )

@@ -1,7 +1,7 @@
 """Where a value lies on an axis, and which values the axis names."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,19 +63,14 @@ def _is_wide(values: Sequence[float]) -> bool:
 
 
 def _logarithmic(low: float, high: float) -> Scale:
-    ticks = list(_between(low, high, STEPS))
-    if len(ticks) > FEW:
-        ticks = list(_between(low, high, (1,)))
-    return Scale(ticks[0], ticks[-1], True, ticks)
-
-
-def _between(low: float, high: float, steps: Sequence[int]) -> Iterator[float]:
-    """Steps of each power of ten, from the last at or below `low` to the first from `high` on."""
+    """From the last round value at or below `low` to the first from `high` on."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    rounds = [step * 10.0**exponent for exponent in exponents for step in steps]
+    rounds = [step * 10.0**exponent for exponent in exponents for step in STEPS]
     start = max(index for index, each in enumerate(rounds) if each <= low)
     end = min(index for index, each in enumerate(rounds) if each >= high)
-    yield from rounds[start : end + 1]
+    ticks = rounds[start : end + 1]
+    powers = [10.0**exponent for exponent in exponents if ticks[0] <= 10.0**exponent <= ticks[-1]]
+    return Scale(ticks[0], ticks[-1], True, powers if len(ticks) > FEW else ticks)
 
 
 def _round_step(least: float) -> float:

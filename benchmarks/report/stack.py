@@ -37,7 +37,7 @@ def _segments(
 ) -> Iterator[Markup]:
     start = 0.0
     for number, (series, points) in enumerate(parts):
-        if x not in points:
+        if points.get(x, 0) <= 0:
             continue
         attributes: Attributes = {
             "class": f"bar {colour(number)}",

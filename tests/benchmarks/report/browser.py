@@ -61,10 +61,11 @@ class Browser:
             self.events.append(self._next())
 
     def evaluate(self, expression: str) -> Any:
-        """A JavaScript expression's value."""
-        return self.send("Runtime.evaluate", expression=expression, returnByValue=True)["result"][
-            "value"
-        ]
+        """A JavaScript expression's value, awaited."""
+        answer = self.send(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        return answer["result"]["value"]
 
     def show(self, *, width: int, dark: bool) -> None:
         """The window's width in pixels, and the colours that the reader prefers."""
@@ -108,7 +109,8 @@ def start_browser(program: str, profile: Path) -> Iterator[Browser]:
     reads_commands, writes_commands = os.pipe()
     reads_answers, writes_answers = os.pipe()
     arranged = f'exec "$@" 3<&{reads_commands} 4>&{writes_answers}'
-    command = ["sh", "-c", arranged, "sh", program, *FLAGS, f"--user-data-dir={profile}"]
+    # Not sh: dash knows no descriptors above 9.
+    command = ["bash", "-c", arranged, "bash", program, *FLAGS, f"--user-data-dir={profile}"]
     with (
         open(writes_commands, "wb") as commands,
         open(reads_answers, "rb") as answers,
@@ -126,5 +128,4 @@ def start_browser(program: str, profile: Path) -> Iterator[Browser]:
         try:
             yield browser.attached()
         finally:
-            browser.send("Browser.close")
-            process.wait(timeout=20)
+            process.terminate()
