@@ -22,7 +22,8 @@ def test_figures_take_the_place_of_those_that_were_there() -> None:
     once = with_figures(f"# Title\n\n{BEGIN}\nold\n{END}\n\n## Next\n", RESULTS)
     assert once == with_figures(once, RESULTS)
     assert "old" not in once
-    assert once.startswith("# Title\n") and once.endswith("\n\n## Next\n")
+    assert once.startswith("# Title\n")
+    assert once.endswith("\n\n## Next\n")
 
 
 def test_single_calls_stand_beside_the_document_and_bulk_beside_the_peers() -> None:
