@@ -18,7 +18,12 @@ app = typer.Typer(
 @app.command()
 def main(
     results: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the suites' JSON files are.")
+        Path,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where the suites' JSON files are.",
+            show_default="benchmarks/results",
+        ),
     ] = RESULTS,
     output: Annotated[
         Path | None,
