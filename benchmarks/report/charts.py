@@ -37,9 +37,10 @@ def without_chart(findings: Findings) -> list[Row]:
 
 
 def _by_work(rows: Sequence[Row]) -> list[list[Row]]:
-    works: dict[str, list[Row]] = {}
+    """Those of a work in one unit."""
+    works: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        works.setdefault(row.work, []).append(row)
+        works.setdefault((row.work, row.unit), []).append(row)
     return list(works.values())
 
 

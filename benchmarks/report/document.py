@@ -29,14 +29,14 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call at a time of one model in one precision."""
+    """One model in one precision, one call at a time."""
 
     model: Model
     row: Row
 
     @property
     def precision(self) -> str:
-        """Also for those of other libraries' naming."""
+        """The exported graph's."""
         return self.row.subject.removeprefix(OURS)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.report.conditions import conditions
+from benchmarks.report.conditions import METHOD, conditions
 from benchmarks.report.document import document_table
 from benchmarks.report.grid import Grid
 from benchmarks.report.page import describe_run
@@ -10,12 +10,9 @@ from benchmarks.report.tables import grids
 from benchmarks.report.words import capitalized
 from benchmarks.results import Result
 
-INTRODUCTION = (
+ORIGIN = (
     "Written by `python -m benchmarks.report` from `benchmarks/results/`; "
-    "[index.html](index.html) has the same as charts. Figures are medians; the range is that of "
-    "the quartiles, for a ratio the median's 99 % confidence interval over the turns. All "
-    "contenders of a table take turns on the same inputs with the same weights, as many threads "
-    "as there are CPUs, and never two at once. Cosine is the lowest to our fp32 vectors."
+    "[index.html](index.html) has the same as charts."
 )
 
 
@@ -26,7 +23,8 @@ def markdown(results: Sequence[Result]) -> str:
 
 def _blocks(results: Sequence[Result]) -> Iterator[str]:
     yield "# Benchmarks"
-    yield INTRODUCTION
+    yield ORIGIN
+    yield METHOD
     if table := document_table(results):
         yield from _block(table, "##")
     for result in results:

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from benchmarks.report.charts import charts, without_chart
-from benchmarks.report.conditions import conditions, machine_names
+from benchmarks.report.conditions import METHOD, conditions, machine_names
 from benchmarks.report.document import document_table
 from benchmarks.report.figure import shapes, show
 from benchmarks.report.grid import Grid
@@ -56,7 +56,8 @@ def _parts(results: Sequence[Result]) -> Iterator[tuple[str, Markup]]:
     absences = [(result.suite, each) for result in results for each in result.findings.absences]
     if absences:
         yield "Not measured", _card(not_measured(absences))
-    yield "Measured on", _card(conditions(results))
+    method = tag("p", {"class": "soft"}, METHOD)
+    yield "How it was measured", joined(method, _card(conditions(results)))
 
 
 def _suite(result: Result) -> Markup:

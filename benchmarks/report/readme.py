@@ -40,7 +40,8 @@ def figures(results: Sequence[Result]) -> str:
 
 def _blocks(results: Sequence[Result]) -> Iterator[str]:
     if rows := _calls(results):
-        yield Grid("", ("one at a time", "p50", "p90", "document"), {"": rows}).for_markdown()
+        columns = ("one at a time", "p50", "p90", "document", "cosine to fp32")
+        yield Grid("", columns, {"": rows}).for_markdown()
     if rows := _bulk(results):
         yield Grid("", ("in bulk", "ours", "times as fast"), {"": rows}).for_markdown()
     yield _where(results)
@@ -53,6 +54,7 @@ def _calls(results: Sequence[Result]) -> list[list[str]]:
             quantity(call.row.figure.median, "ms"),
             quantity(call.row.p90 or 0, "ms"),
             f"~{CPU_MS[call.model.kind]:g} ms",
+            f"{call.row.quality:.4f}" if call.row.quality is not None else "",
         ]
         for call in calls(results)
     ]
@@ -85,6 +87,14 @@ def _times(verdicts: Sequence[Verdict], work: str, subject: str) -> str:
 def _where(results: Sequence[Result]) -> str:
     last = max(datetime.fromisoformat(result.finished) for result in results)
     return (
-        f"{machine_names(results)}; {last:%d %B %Y}. All figures, search and cache among them, "
-        "are in [docs/benchmarks](docs/benchmarks/README.md); `make bench` measures your machine."
+        f"{machine_names(results)}; {last:%d %B %Y}.{_untrained(results)} All figures, search and "
+        "cache among them, are in [docs/benchmarks](docs/benchmarks/README.md); `make bench` "
+        "measures your machine."
     )
+
+
+def _untrained(results: Sequence[Result]) -> str:
+    """Speed is the same, but what comes out means nothing."""
+    models = {m for each in results for m, kind in each.weights.items() if kind == "untrained"}
+    named = " and ".join(sorted(models))
+    return f" Untrained weights for {named}, which is no faster or slower for it." if named else ""
