@@ -1,5 +1,6 @@
 """Which figures a suite's findings make: a work as bars, series as lines or stacks."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from benchmarks.report.bars import bar_chart
@@ -46,7 +47,8 @@ def _by_work(rows: Sequence[Row]) -> list[list[Row]]:
 
 def _comparable(rows: Sequence[Row]) -> bool:
     """Amounts of several contenders: shares and cosines look all alike as bars."""
-    return len(rows) > 1 and rows[0].unit != ""
+    measured = all(math.isfinite(row.figure.median) for row in rows)
+    return len(rows) > 1 and rows[0].unit != "" and measured
 
 
 def _of_rows(rows: Sequence[Row]) -> Figure:

@@ -22,7 +22,7 @@ TITLES: Mapping[str, Title] = {
         "Latency against tokens", "One instruction at a time, by its length with special tokens."
     ),
     "latency-batch": Title(
-        "Latency against batch size", "One call with so many instructions; shorter is better."
+        "Latency against batch size", "One call with so many instructions; lower is better."
     ),
     "recall-ef-search": Title(
         "Recall against latency",

@@ -12,7 +12,7 @@ def number(value: float | None, unit: Unit) -> str:
     """With the digits usual for the unit; nothing for None."""
     if value is None:
         return ""
-    if unit == "" and value == int(value):
+    if unit == "" and float(value).is_integer():
         return f"{value:.0f}"
     return format(value, DIGITS.get(unit, ".4f"))
 

@@ -10,7 +10,7 @@ from tests.benchmarks.report.browser import Browser, start_browser
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Headless Chromium; skips the test where there is none."""
     found = list(filter(None, map(shutil.which, PROGRAMS)))
