@@ -11,7 +11,7 @@ from benchmarks.results import Absence, Findings, Row, Series, Verdict
 from benchmarks.spread import Spread
 from tests.benchmarks.report.example import result
 
-names = st.text(st.characters(exclude_categories=("C",)), max_size=6)
+names = st.text(st.characters(exclude_categories=["C"]), max_size=6)
 values = st.floats(-1e9, 1e9).filter(lambda value: value == 0 or abs(value) > 1e-6)
 unbounded = values | st.sampled_from([float("nan"), float("inf")])
 spreads = st.builds(Spread, values, values, values)
