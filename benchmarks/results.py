@@ -32,6 +32,18 @@ class Row:
     """What the platform's own document says, in `unit`."""
     quality: float | None = None
     """Lowest cosine to our fp32 vectors of the same inputs."""
+    neighbours: float | None = None
+    """Share of each instruction's ten nearest that are its nearest in fp32, too."""
+    spearman: float | None = None
+    """Rank correlation with people's judgement on the STS benchmark."""
+    recall: float | None = None
+    """Share of the ten truly nearest that a search found."""
+    share: float | None = None
+    """Of what the machine can do: 1 is its limit."""
+    limit: str | None = None
+    """Which limit that is: of several, the nearest."""
+    turns: list[float] = field(default_factory=list)
+    """The median of each turn, in `unit`, for comparing with another run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.report.markup import Attributes, Markup, percent, tag
-from benchmarks.report.words import quantity, spread_range
+from benchmarks.report.words import quantity, share, spread_range
 from benchmarks.results import Row
 
 HEIGHT = 10
@@ -15,14 +15,16 @@ def bar_chart(rows: Sequence[Row]) -> Markup:
     """A bar for each row, from zero, with its range; and the document's figure as a line."""
     top = max(max(row.figure.high, row.figure.median, row.document or 0) for row in rows) or 1
     faster_first = sorted(rows, key=lambda row: row.figure.median, reverse=rows[0].unit == "/s")
-    return tag("ol", {"class": "bars"}, *[_item(row, top) for row in faster_first])
+    limits = {row.limit for row in rows}
+    items = [_item(row, top, limit=row.subject in limits) for row in faster_first]
+    return tag("ol", {"class": "bars"}, *items)
 
 
-def _item(row: Row, top: float) -> Markup:
+def _item(row: Row, top: float, *, limit: bool) -> Markup:
     value = quantity(row.figure.median, row.unit)
     return tag(
         "li",
-        {"class": "ours" if row.subject.startswith("ours") else "peer"},
+        {"class": "limit" if limit else "ours" if row.subject.startswith("ours") else "peer"},
         tag("span", {"class": "name"}, row.subject),
         tag("span", {"class": "value"}, value),
         tag("svg", {"height": HEIGHT, "aria-hidden": "true"}, *_marks(row, top)),
@@ -56,6 +58,8 @@ def _label(row: Row) -> str:
         lines.append(f"range {spread} {row.unit}".strip())
     if row.p90 is not None:
         lines.append(f"p90 {quantity(row.p90, row.unit)}")
+    if row.share is not None:
+        lines.append(share(row))
     if row.quality is not None:
         lines.append(f"cosine {row.quality:.5f}")
     return "\n".join(lines)

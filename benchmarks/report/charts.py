@@ -9,7 +9,7 @@ from benchmarks.report.figure import Figure
 from benchmarks.report.lines import line_chart
 from benchmarks.report.stack import stacked_bars
 from benchmarks.report.tables import figures
-from benchmarks.report.words import capitalized
+from benchmarks.report.words import capitalized, rounded
 from benchmarks.results import Findings, Row, Series
 
 STACKED = ("image-cost",)
@@ -62,5 +62,17 @@ def _of_rows(rows: Sequence[Row]) -> Figure:
 def _of_series(series: Sequence[Series]) -> Figure:
     title = title_of(series[0].chart)
     stacked = series[0].chart in STACKED
-    drawing = stacked_bars(series) if stacked else line_chart(series, title)
+    drawing = stacked_bars(_wholes(series), series[0].y) if stacked else line_chart(series, title)
     return Figure(title.name, title.note, drawing, series_grid(series))
+
+
+def _wholes(series: Sequence[Series]) -> dict[str, dict[str, float]]:
+    """For each x the parts that the series are."""
+    parts = {each.subject: dict(each.points) for each in series}
+    chosen = sorted({x for points in parts.values() for x in points})
+    return {
+        f"{series[0].x}: {rounded(x)}": {
+            name: points[x] for name, points in parts.items() if x in points
+        }
+        for x in chosen
+    }

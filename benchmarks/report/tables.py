@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.report.curves import by_chart, series_grid
 from benchmarks.report.grid import Grid, sections
-from benchmarks.report.words import number, quantity, spread_range
+from benchmarks.report.words import number, quantity, share, spread_range
 from benchmarks.results import Absence, Findings, Row, Verdict
 
 
@@ -28,7 +28,11 @@ def figures(rows: Sequence[Row]) -> Grid:
         "range": [spread_range(row.figure, row.unit) for row in rows],
         "p90": [number(row.p90, row.unit) for row in rows],
         "document": [number(row.document, row.unit) for row in rows],
+        "of the limit": [share(row) for row in rows],
         "cosine": ["" if row.quality is None else f"{row.quality:.5f}" for row in rows],
+        "neighbours kept": [number(row.neighbours, "") for row in rows],
+        "Spearman": [number(row.spearman, "") for row in rows],
+        "recall": [number(row.recall, "") for row in rows],
     }
     filled = {name: cells for name, cells in columns.items() if any(cells)}
     works = [row.work for row in rows]

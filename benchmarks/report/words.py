@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from benchmarks.results import Unit
+from benchmarks.results import Row, Unit
 from benchmarks.spread import Spread
 
 DIGITS: Mapping[Unit, str] = {"ms": ".2f", "/s": ",.1f", "x": ".2f", "s": ".2f", "MB": ",.0f"}
@@ -27,6 +27,11 @@ def spread_range(spread: Spread, unit: Unit) -> str:
     if spread.low == spread.high:
         return ""
     return f"{number(spread.low, unit)}–{number(spread.high, unit)}"
+
+
+def share(row: Row) -> str:
+    """How near it is to which of the machine's limits."""
+    return "" if row.share is None else f"{100 * row.share:.0f} % of {row.limit}"
 
 
 def capitalized(text: str) -> str:
