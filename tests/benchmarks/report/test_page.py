@@ -132,8 +132,9 @@ def test_letters_and_lines_stand_out_from_their_ground(scheme: str) -> None:
     """By WCAG 2.2: 4.5 to 1 for text (1.4.3), 3 to 1 for what a chart draws (1.4.11)."""
     light, dark, *_ = (FOLDER / "style.css").read_text().split("@media")
     colours = dict(re.findall(r"--([\w-]+): #(\w{6});", light if scheme == "light" else dark))
-    text, drawn = ("ink", "soft", "ours", "good", "bad"), ("ours", *_lines(colours))
-    assert len(drawn) == 9
+    text = ("ink", "soft", "ours", "good", "bad")
+    drawn = ("ours", "peer", "limit", *_lines(colours))
+    assert len(drawn) == 11
     for ground in ("card", "page"):
         assert all(_contrast(colours[name], colours[ground]) >= 4.5 for name in text)
     assert all(_contrast(colours[name], colours["card"]) >= 3 for name in drawn)
