@@ -18,9 +18,8 @@ STACKED = ("image-cost",)
 
 def charts(findings: Findings) -> Iterator[Figure]:
     """One for each work with figures to compare, then one for each chart's series."""
-    for rows in _by_work(findings.rows):
-        if _comparable(rows):
-            yield _of_rows(rows)
+    for rows in _compared(findings):
+        yield _of_rows(rows)
     for series in by_chart(findings.series).values():
         yield _of_series(series)
 
@@ -28,13 +27,19 @@ def charts(findings: Findings) -> Iterator[Figure]:
 def without_chart(findings: Findings) -> list[Row]:
     """Those that neither a chart nor a verdict shows."""
     judged = {(each.work, each.subject) for each in findings.verdicts if each.against is None}
+    drawn = {(row.work, row.unit) for rows in _compared(findings) for row in rows}
     return [
         row
-        for rows in _by_work(findings.rows)
-        if not _comparable(rows)
-        for row in rows
-        if (row.work, row.subject) not in judged
+        for row in findings.rows
+        if (row.work, row.unit) not in drawn and (row.work, row.subject) not in judged
     ]
+
+
+def _compared(findings: Findings) -> list[list[Row]]:
+    """Works for bars; none beside a stacked chart, whose parts the rows are."""
+    if any(series.chart in STACKED for series in findings.series):
+        return []
+    return [rows for rows in _by_work(findings.rows) if _comparable(rows)]
 
 
 def _by_work(rows: Sequence[Row]) -> list[list[Row]]:

@@ -29,7 +29,11 @@ TITLES: Mapping[str, Title] = {
         "One point for each hnsw.ef_search, growing to the right; up and to the left is better.",
     ),
     "image-cost": Title("What one image costs", "Where the milliseconds of one call go."),
-    "cache-faults": Title("The cache when Redis fails", "How long a call waits for it."),
+    "cache-faults": Title(
+        "The cache when Redis fails",
+        "One look-up after another, from the first that meets the fault, beside a Redis that is "
+        "well.",
+    ),
 }
 """Of the charts known by name; any other is called by its id."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.report.grid import Grid
 from benchmarks.report.html_table import html_table
-from benchmarks.report.markup import Markup, joined, tag
+from benchmarks.report.markup import Attributes, Markup, joined, tag
 
 SLOTS = 8
 """Colours and shapes there are for the lines of one chart."""
@@ -61,11 +61,15 @@ def colour(number: int) -> str:
     return f"colour-{number % SLOTS + 1}"
 
 
-def mark(number: int, x: str, y: str, label: str = "") -> Markup:
+def mark(number: int, x: str, y: str, label: str) -> Markup:
     """The shape of the subject of that number, with what it says when pointed at."""
-    said = {"data-label": label} if label else {}
-    place = {"href": f"#shape-{number % SLOTS + 1}", "x": x, "y": y}
-    return tag("use", {"class": f"mark {colour(number)}", **place, **said})
+    return tag("use", {**_shape(number, x, y), "data-label": label})
+
+
+def dot(number: int, x: str, y: str, label: str) -> Markup:
+    """Likewise where there is no room for shapes."""
+    place: Attributes = {"cx": x, "cy": y, "r": 2.5}
+    return tag("circle", {"class": f"mark {colour(number)}", **place, "data-label": label})
 
 
 def shapes() -> Markup:
@@ -77,9 +81,14 @@ def shapes() -> Markup:
     return tag("svg", {"class": "shapes", "aria-hidden": "true"}, tag("defs", {}, *drawn))
 
 
+def _shape(number: int, x: str, y: str) -> dict[str, str]:
+    href = f"#shape-{number % SLOTS + 1}"
+    return {"class": f"mark {colour(number)}", "href": href, "x": x, "y": y}
+
+
 def _key(number: int, *, shapes: bool) -> Markup:
     key = (
-        mark(number, "50%", "50%")
+        tag("use", _shape(number, "50%", "50%"))
         if shapes
         else tag("rect", {"class": f"bar {colour(number)}", "width": "100%", "height": "100%"})
     )

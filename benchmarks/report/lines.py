@@ -6,13 +6,15 @@ Whatever lies on the x axis is placed in percent; only the lines themselves are 
 from collections.abc import Sequence
 
 from benchmarks.report.curves import Title
-from benchmarks.report.figure import colour, legend, mark
+from benchmarks.report.figure import colour, dot, legend, mark
 from benchmarks.report.markup import Attributes, Markup, joined, percent, tag
 from benchmarks.report.scale import Scale, scale_over, scale_through
 from benchmarks.report.words import rounded
 from benchmarks.results import Series
 
 HEIGHT = 240
+ROOMY = 20
+"""So many points of a line have room for their shapes on a phone."""
 
 
 def line_chart(series: Sequence[Series], title: Title) -> Markup:
@@ -76,9 +78,10 @@ def _line(series: Series, number: int, x: Scale, y: Scale) -> Markup:
 
 
 def _marks(series: Series, number: int, x: Scale, y: Scale) -> Markup:
+    draw = mark if len(series.points) <= ROOMY else dot
     return joined(
         *[
-            mark(
+            draw(
                 number,
                 percent(x.share(a)),
                 f"{_down(y, b):.2f}",

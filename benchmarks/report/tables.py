@@ -42,7 +42,7 @@ def figures(rows: Sequence[Row]) -> Grid:
 
 def verdicts(found: Sequence[Verdict]) -> Grid:
     """Every figure beside its bound."""
-    columns = ("ours / against", "figure", "range", "to reach", "verdict")
+    columns = ("ours / against", "verdict", "figure", "to reach", "range")
     cells = [(verdict.work, _verdict_cells(verdict)) for verdict in found]
     return Grid("Verdicts", columns, sections(cells))
 
@@ -57,8 +57,8 @@ def _verdict_cells(verdict: Verdict) -> list[str]:
     sign = "≤" if verdict.at_most else "≥"
     return [
         " / ".join(filter(None, (verdict.subject, verdict.against))),
-        quantity(verdict.figure.median, verdict.unit),
-        spread_range(verdict.figure, verdict.unit),
-        f"{sign} {verdict.bound:.4g} {verdict.unit}".strip(),
         "pass" if verdict.passed else "FAIL",
+        quantity(verdict.figure.median, verdict.unit),
+        f"{sign} {verdict.bound:.4g} {verdict.unit}".strip(),
+        spread_range(verdict.figure, verdict.unit),
     ]

@@ -1,6 +1,7 @@
 """Which charts findings make."""
 
 import re
+from dataclasses import replace
 
 from benchmarks.report.charts import charts, without_chart
 from benchmarks.results import Findings, Row, Series, Verdict
@@ -16,7 +17,10 @@ def test_bars_stand_best_first_and_tell_ours_and_limits_from_peers() -> None:
 
 
 def test_the_parts_of_one_image_are_stacked() -> None:
-    [figure] = charts(IMAGES)
+    parts = [Row("640x480 JPEG", part, Spread(1, 2, 3), "ms") for part in ("decode", "graph")]
+    findings = replace(IMAGES, rows=parts)
+    [figure] = charts(findings)
+    assert without_chart(findings) == parts
     first = figure.drawing[: figure.drawing.index("megapixels: 2.1")]
     assert re.findall(r' x="([\d.]+%)" width="([\d.]+%)"', first) == [
         ("0.00%", "1.54%"),
