@@ -36,9 +36,7 @@ def without_chart(findings: Findings) -> list[Row]:
 
 
 def _compared(findings: Findings) -> list[list[Row]]:
-    """Works for bars; none beside a stacked chart, whose parts the rows are."""
-    if any(series.chart in STACKED for series in findings.series):
-        return []
+    """Works for bars: amounts, of others besides us."""
     return [rows for rows in _by_work(findings.rows) if _comparable(rows)]
 
 
@@ -51,9 +49,10 @@ def _by_work(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _comparable(rows: Sequence[Row]) -> bool:
-    """Amounts of several contenders: shares and cosines look all alike as bars."""
+    """Shares and cosines would look all alike as bars."""
     measured = all(math.isfinite(row.figure.median) for row in rows)
-    return len(rows) > 1 and rows[0].unit != "" and measured
+    ours = [row.subject.startswith("ours") for row in rows]
+    return any(ours) and not all(ours) and rows[0].unit != "" and measured
 
 
 def _of_rows(rows: Sequence[Row]) -> Figure:

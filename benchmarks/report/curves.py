@@ -28,6 +28,16 @@ TITLES: Mapping[str, Title] = {
         "Recall against latency",
         "One point for each hnsw.ef_search, growing to the right; up and to the left is better.",
     ),
+    "concurrency-throughput": Title(
+        "Throughput against callers", "Each caller waits for its vector before it asks again."
+    ),
+    "concurrency-latency": Title(
+        "Waiting against callers", "The 99th percentile of one call beside so many others."
+    ),
+    "memory-calls": Title(
+        "Memory over calls",
+        "Resident memory, with texts of mixed lengths and images of mixed sizes.",
+    ),
     "image-cost": Title("What one image costs", "Where the milliseconds of one call go."),
     "cache-faults": Title(
         "The cache when Redis fails",

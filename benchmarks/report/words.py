@@ -1,11 +1,14 @@
 """Figures in words: the digits that mean something, and the unit."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from benchmarks.results import Row, Unit
 from benchmarks.spread import Spread
 
 DIGITS: Mapping[Unit, str] = {"ms": ".2f", "/s": ",.1f", "x": ".2f", "s": ".2f", "MB": ",.0f"}
+
+SMALL: Collection[Unit] = ("ms", "s")
+"""Units whose small values keep two significant digits."""
 
 
 def number(value: float | None, unit: Unit) -> str:
@@ -14,6 +17,8 @@ def number(value: float | None, unit: Unit) -> str:
         return ""
     if unit == "" and float(value).is_integer():
         return f"{value:.0f}"
+    if unit in SMALL and 0 < abs(value) < 0.1:
+        return f"{value:.2g}"
     return format(value, DIGITS.get(unit, ".4f"))
 
 
