@@ -71,8 +71,15 @@ def _suite(result: Result) -> Markup:
         tag("p", {"class": "soft"}, describe_run(result)),
         tag("div", {"class": "cards"}, *shown) if shown else "",
         _card(verdicts(findings.verdicts), heading="Targets") if findings.verdicts else "",
-        _card(figures(rest), heading="Further figures") if rest else "",
+        _further(figures(rest), fold=bool(shown)) if rest else "",
     )
+
+
+def _further(grid: Grid, *, fold: bool) -> Markup:
+    """What stands in no chart, folded where there are charts to read first."""
+    kept = {} if fold else {"open": "open"}
+    summary = tag("summary", {}, "Further figures")
+    return tag("details", {"class": "card", **kept}, summary, html_table(grid))
 
 
 def _card(grid: Grid, heading: str = "") -> Markup:

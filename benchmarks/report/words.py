@@ -31,7 +31,8 @@ def spread_range(spread: Spread, unit: Unit) -> str:
     """Its ends; nothing for a single value."""
     if spread.low == spread.high:
         return ""
-    return f"{number(spread.low, unit)}–{number(spread.high, unit)}"
+    to = "–" if spread.low >= 0 else " to "
+    return f"{number(spread.low, unit)}{to}{number(spread.high, unit)}"
 
 
 def share(row: Row) -> str:
@@ -40,8 +41,9 @@ def share(row: Row) -> str:
 
 
 def capitalized(text: str) -> str:
-    """With a capital first letter, and the others as they are."""
-    return text[:1].upper() + text[1:]
+    """With a capital first letter where that is a word's, not a function's."""
+    first, _, _ = text.partition(" ")
+    return text[:1].upper() + text[1:] if first.isalpha() else text
 
 
 def rounded(value: float) -> str:

@@ -27,7 +27,7 @@ def test_the_parts_of_one_image_are_stacked() -> None:
 
 def test_a_chart_that_nobody_knows_is_drawn_as_lines_under_its_id() -> None:
     [figure] = charts(Findings([], [], [], [Series("p99-by-callers", "a", "x", "y", [(1, 2)])]))
-    assert figure.title == "P99 by callers"
+    assert figure.title == "p99 by callers"
     assert "<polyline" in figure.drawing
 
 

@@ -1,6 +1,6 @@
 """Figures in words."""
 
-from benchmarks.report.words import quantity, rounded, spread_range
+from benchmarks.report.words import capitalized, quantity, rounded, spread_range
 from benchmarks.spread import Spread
 
 
@@ -19,6 +19,7 @@ def test_counts_are_whole_and_a_single_value_has_no_range() -> None:
     assert quantity(0.0, "") == "0"
     assert spread_range(Spread(2, 2, 2), "ms") == ""
     assert spread_range(Spread(1, 2, 3), "ms") == "1.00–3.00"
+    assert spread_range(Spread(-1, 2, 3), "ms") == "-1.00 to 3.00"
 
 
 def test_a_charts_values_have_four_digits_and_thousands_are_set_apart() -> None:
@@ -28,3 +29,8 @@ def test_a_charts_values_have_four_digits_and_thousands_are_set_apart() -> None:
         "1,000",
         "20,000",
     ]
+
+
+def test_a_title_is_capitalized_unless_it_names_a_function() -> None:
+    titles = ("one 640x480 JPEG", "get_many of 1,000", "640x480 JPEGs")
+    assert [capitalized(title) for title in titles] == ["One 640x480 JPEG", *titles[1:]]
