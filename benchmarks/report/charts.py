@@ -60,6 +60,8 @@ def _of_rows(rows: Sequence[Row]) -> Figure:
     note = f"Median, with the middle half of the measurements; {better}."
     if rows[0].document is not None:
         note += " The upright line is the platform document's figure."
+    if any(row.limit is not None for row in rows):
+        note += " What the machine can do at best has a colour of its own."
     return Figure(capitalized(rows[0].work), note, bar_chart(rows), figures(rows))
 
 

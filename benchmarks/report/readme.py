@@ -9,7 +9,6 @@ from benchmarks.report.grid import Grid
 from benchmarks.report.words import number, quantity
 from benchmarks.results import Result, Verdict
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.latency import CPU_MS
 
 BEGIN = "<!-- figures: written by `python -m benchmarks.report` -->"
 END = "<!-- /figures -->"
@@ -51,9 +50,9 @@ def _calls(results: Sequence[Result]) -> list[list[str]]:
     return [
         [
             f"{call.model.name}, {call.precision}",
-            quantity(call.row.figure.median, "ms"),
-            quantity(call.row.p90 or 0, "ms"),
-            f"~{CPU_MS[call.model.kind]:g} ms",
+            call.p50,
+            call.p90,
+            f"~{call.document:g} ms",
             f"{call.row.quality:.4f}" if call.row.quality is not None else "",
         ]
         for call in calls(results)

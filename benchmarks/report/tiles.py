@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.report.document import Call, calls
 from benchmarks.report.markup import Markup, tag
-from benchmarks.report.words import quantity
 from benchmarks.results import Result
-from vla_embeddings.latency import CPU_MS
 
 
 def tiles(results: Sequence[Result]) -> Markup:
@@ -18,7 +16,7 @@ def _tile(call: Call) -> Markup:
     return tag(
         "li",
         {"class": "card"},
-        tag("strong", {}, quantity(call.row.figure.median, "ms")),
+        tag("strong", {}, call.p50),
         tag("span", {}, f"{call.row.work}, {call.precision}"),
-        tag("span", {"class": "soft"}, f"document: ~{CPU_MS[call.model.kind]:g} ms"),
+        tag("span", {"class": "soft"}, f"document: ~{call.document:g} ms"),
     )

@@ -5,8 +5,9 @@ from benchmarks.report.document import document_table
 from benchmarks.report.grid import Grid
 from benchmarks.report.markdown import markdown
 from benchmarks.report.tables import grids
-from benchmarks.results import Series
-from tests.benchmarks.report.example import LATENCY, RESULTS, THROUGHPUT
+from benchmarks.results import Findings, Series
+from benchmarks.targets import ONE_INSTRUCTION
+from tests.benchmarks.report.example import LATENCY, RESULTS, THROUGHPUT, result, row
 
 
 def test_the_documents_table_has_our_figures_beside_the_documents() -> None:
@@ -18,6 +19,19 @@ def test_the_documents_table_has_our_figures_beside_the_documents() -> None:
         ["all-MiniLM-L6-v2", "384", "int8", "1.90 ms", "2.47 ms", "~15 ms"],
         ["clip-vit-base-patch32", "512", "fp32", "62.00 ms", "80.60 ms", "~50 ms"],
     ]
+
+
+def test_a_call_on_a_gpu_fills_the_columns_of_the_gpu() -> None:
+    on_gpu = row(ONE_INSTRUCTION, "ours fp16, cuda", 0.8, document=3)
+    table = document_table([*RESULTS, result("gpu", Findings([on_gpu], [], []))])
+    assert table is not None
+    [rows] = table.sections.values()
+    assert [cells[2:8] for cells in rows if cells[1] == "384"] == [
+        ["fp32", "3.10 ms", "4.03 ms", "~15 ms", "", ""],
+        ["int8", "1.90 ms", "2.47 ms", "~15 ms", "", ""],
+        ["fp16, cuda", "", "", "~15 ms", "0.80 ms", "1.04 ms"],
+    ]
+    assert [cells[6] for cells in rows if cells[1] == "512"] == ["not measured"]
 
 
 def test_a_suites_tables_show_figures_charts_verdicts_and_who_was_missing() -> None:
@@ -57,7 +71,7 @@ def test_a_cell_cannot_break_its_markdown_table() -> None:
 
 def test_the_markdown_page_says_all_that_the_tables_say() -> None:
     text = markdown(RESULTS)
-    for result in RESULTS:
-        for grid in grids(result.findings):
+    for suite in RESULTS:
+        for grid in grids(suite.findings):
             assert grid.for_markdown() in text
     assert "| commit | abc1234 |" in text
