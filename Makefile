@@ -42,7 +42,6 @@ bench: $(READY) ## speed against other libraries, the cache and the search: a qu
 	$(BIN)/python -m benchmarks $(ARGS)
 	-$(BIN)/python benchmarks/cache.py --json benchmarks/results/cache.json
 	-$(BIN)/python -m benchmarks.search --json benchmarks/results/search.json
-	$(BIN)/python -m benchmarks.report
 
 bench-quick: $(READY) ## the speed table alone, small; ARGS=latency for one suite
 	$(BIN)/python -m benchmarks --quick $(ARGS)
