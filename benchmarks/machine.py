@@ -10,11 +10,11 @@ from pathlib import Path
 from vla_embeddings.runtime import available_cpus
 
 REPOSITORY = Path(__file__).parents[1]
-# What a run writes itself, so that its later suites are of the same commit as its first.
-WRITTEN = ("benchmarks/results", "docs/benchmarks", "README.md")
 PACKAGES = ("onnxruntime", "numpy", "pillow", "tokenizers")
 # What decides the speed of a matrix product on a CPU.
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
+# What a run writes itself, so that its later suites are of the same commit as its first.
+WRITTEN = ("benchmarks/results", "docs/benchmarks", "README.md")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.machine import REPOSITORY
-from benchmarks.report.markdown import markdown
+from benchmarks.report.markdown_page import markdown
 from benchmarks.report.page import page
 from benchmarks.report.readme import with_figures
 from benchmarks.results import Result

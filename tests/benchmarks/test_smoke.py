@@ -12,7 +12,7 @@ from benchmarks.bench import Bench
 from benchmarks.inputs import load_inputs
 from benchmarks.machine import describe_machine
 from benchmarks.peers.environment import PeerEnvironment
-from benchmarks.report.markdown import markdown
+from benchmarks.report import markdown
 from benchmarks.results import Absence, Result, Row, load_results
 
 

@@ -3,7 +3,7 @@
 from benchmarks.report.curves import by_chart, series_grid
 from benchmarks.report.document import document_table
 from benchmarks.report.grid import Grid
-from benchmarks.report.markdown import markdown
+from benchmarks.report.markdown_page import markdown
 from benchmarks.report.tables import grids
 from benchmarks.results import Findings, Series
 from benchmarks.targets import ONE_INSTRUCTION
