@@ -29,7 +29,7 @@ def with_figures(readme: str, results: Sequence[Result]) -> str:
             f"Expected one {BEGIN} and after it one {END} in the README. Put them back where the "
             "figures belong."
         )
-    return f"{before}{BEGIN}\n{figures(results)}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{figures(results)}\n\n{END}{after}"
 
 
 def figures(results: Sequence[Result]) -> str:
