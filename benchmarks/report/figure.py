@@ -35,10 +35,11 @@ class Figure:
 
 def show(figure: Figure, identity: str) -> Markup:
     """The figure as HTML; `identity` is its id, the only one on the page."""
+    note = tag("p", {}, figure.note) if figure.note else ""
     return tag(
         "figure",
         {"id": identity, "class": "card"},
-        tag("figcaption", {}, tag("h3", {}, figure.title), tag("p", {}, figure.note)),
+        tag("figcaption", {}, tag("h3", {}, figure.title), note),
         figure.drawing,
         tag("details", {}, tag("summary", {}, "Data"), html_table(figure.data)),
     )

@@ -1,6 +1,5 @@
 """A headless Chromium, driven through its DevTools protocol over a pair of pipes."""
 
-import base64
 import json
 import os
 import subprocess
@@ -78,11 +77,6 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
-
-    def picture(self, path: Path) -> None:
-        """The whole page as a PNG."""
-        shot = self.send("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     def attached(self) -> "Browser":
         """The same browser, talking to a new tab."""

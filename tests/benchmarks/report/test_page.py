@@ -52,6 +52,7 @@ LABEL = """
   return [label.hidden, label.textContent, box.left >= 0 && box.right <= innerWidth];
 })()
 """
+GROUND = "getComputedStyle(document.body).backgroundColor"
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +116,24 @@ def test_names_out_of_results_are_shown_and_never_run(shown: Browser) -> None:
     assert HOSTILE in shown.evaluate("document.querySelector('main').innerText")
 
 
-def test_what_is_stated_on_screen_is_stated_on_paper(browser: Browser, url: str) -> None:
-    """The data of charts, folded on the screen, and light colours whatever the screen's."""
+def test_the_page_is_light_or_dark_as_its_reader_prefers(browser: Browser, url: str) -> None:
+    grounds = []
+    for dark in (False, True):
+        browser.show(width=1280, dark=dark)
+        browser.open(url)
+        grounds.append(browser.evaluate(GROUND))
+    assert grounds == ["rgb(247, 247, 244)", "rgb(20, 23, 26)"]
+
+
+def test_what_is_folded_on_screen_is_open_on_paper(browser: Browser, url: str) -> None:
+    """The data of charts; and the paper is white whatever the screen's colours."""
     browser.show(width=800, dark=True)
     browser.open(url)
+    seen = "document.querySelector('figure details table').checkVisibility()"
+    assert not browser.evaluate(seen)
     browser.send("Emulation.setEmulatedMedia", media="print")
-    height = "document.querySelector('details table').getBoundingClientRect().height"
-    ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert browser.evaluate(height) > 0
-    assert ground == "rgb(255, 255, 255)"
+    assert browser.evaluate(seen)
+    assert browser.evaluate(GROUND) == "rgb(255, 255, 255)"
     browser.send("Emulation.setEmulatedMedia", media="")
 
 
