@@ -6,7 +6,7 @@ READY := .venv/.ready
 # Everything the commands make stays in the clone.
 export EMBEDDING_MODELS_DIR ?= $(CURDIR)/.artifacts/models
 
-.PHONY: help demo test check lint types wheel bench bench-quick clean
+.PHONY: help demo test check lint types wheel bench bench-quick report clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -45,6 +45,9 @@ bench: $(READY) ## speed against other libraries, the cache and the search: a qu
 
 bench-quick: $(READY) ## the speed table alone, small; ARGS=latency for one suite
 	$(BIN)/python -m benchmarks --quick $(ARGS)
+
+report: $(READY) ## docs/benchmarks/ and the README's figures, from benchmarks/results/
+	$(BIN)/python -m benchmarks.report $(ARGS)
 
 clean: ## remove everything the commands made
 	rm -rf .venv .artifacts build dist *.egg-info

@@ -15,19 +15,16 @@ from benchmarks import latency, quality, startup, throughput
 from benchmarks.bench import Bench
 from benchmarks.harness import Advance
 from benchmarks.inputs import load_inputs
-from benchmarks.machine import REPOSITORY, describe_machine
+from benchmarks.machine import describe_machine
 from benchmarks.peers.environment import make_environment
-from benchmarks.report import describe, grids, markdown
-from benchmarks.results import Findings, Result, load_results
+from benchmarks.report import describe, grids
+from benchmarks.report.files import write_report
+from benchmarks.results import RESULTS, Findings, Result, load_results
 from benchmarks.size import FULL, QUICK, Size
 from vla_embeddings.cli.output import progress_bars, stdout
 from vla_embeddings.config import embedding_config
 from vla_embeddings.demo.models import prepare_models
 from vla_embeddings.models import ArtifactStore
-
-RESULTS = REPOSITORY / "benchmarks" / "results"
-PAGE = REPOSITORY / "docs" / "benchmarks.md"
-
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
@@ -77,9 +74,9 @@ def main(
     run is named with the reason.
 
     Every exported precision in EMBEDDING_MODELS_DIR is measured. The figures go to
-    benchmarks/results/SUITE.json and, with the other suites' last ones, to docs/benchmarks.md;
-    those of a quick run are only printed. A missed target is a finding, not a failure: the exit
-    status is 0.
+    benchmarks/results/SUITE.json and, with the other suites' last ones, to docs/benchmarks/ and
+    the README; those of a quick run are only printed. A missed target is a finding, not a
+    failure: the exit status is 0.
     """
     size = "quick" if quick else "full"
     with progress_bars() as progress:
@@ -96,7 +93,7 @@ def main(
     if not quick:
         for result in results:
             result.save(RESULTS)
-        PAGE.write_text(markdown(load_results(RESULTS)))
+        write_report(load_results(RESULTS))
 
 
 def _prepare(size: Size, progress: Progress) -> Bench:

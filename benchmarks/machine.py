@@ -14,6 +14,8 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "pillow", "tokenizers")
 # What decides the speed of a matrix product on a CPU.
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
+# What a run writes itself, so that its later suites are of the same commit as its first.
+WRITTEN = ("benchmarks/results", "docs/benchmarks", "README.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def describe_machine() -> Machine:
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         packages=_installed(PACKAGES),
-        commit=_commit(),
+        commit=commit_of(REPOSITORY),
     )
 
 
@@ -73,12 +75,17 @@ def _cpu_details() -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _commit() -> str:
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
+def commit_of(folder: Path) -> str:
+    """The commit checked out in a folder, with "+" where files differ from it; or "unknown"."""
+    commit = _git(folder, "describe", "--always")
+    changed = _git(
+        folder, "status", "--porcelain", "--", ".", *map(":(exclude){}".format, WRITTEN)
     )
-    return described.stdout.strip() or "unknown"
+    return f"{commit}+" if commit and changed else commit or "unknown"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What it prints; nothing where there is no repository."""
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return done.stdout.strip()

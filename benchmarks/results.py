@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from benchmarks.machine import Machine
+from benchmarks.machine import REPOSITORY, Machine
 from benchmarks.spread import Spread
+from vla_embeddings.errors import InvalidInput
+
+RESULTS = REPOSITORY / "benchmarks" / "results"
+"""Those of the last full run, committed: the pages and the README's figures come from them."""
 
 Unit = Literal["ms", "/s", "x", "s", "MB", ""]
 
@@ -28,6 +32,18 @@ class Row:
     """What the platform's own document says, in `unit`."""
     quality: float | None = None
     """Lowest cosine to our fp32 vectors of the same inputs."""
+    neighbours: float | None = None
+    """Share of each instruction's ten nearest that are its nearest in fp32, too."""
+    spearman: float | None = None
+    """Rank correlation with people's judgement on the STS benchmark."""
+    recall: float | None = None
+    """Share of the ten truly nearest that a search found."""
+    share: float | None = None
+    """Of what the machine can do: 1 is its limit."""
+    limit: str | None = None
+    """Which limit that is: of several, the nearest."""
+    turns: list[float] = field(default_factory=list)
+    """The median of each turn, in `unit`, for comparing with another run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +77,27 @@ class Absence:
 
 
 @dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a chart."""
+
+    chart: str
+    """Which chart it belongs to: a stable id, such as `latency-tokens`."""
+    subject: str
+    x: str
+    """The label of its axis, with the unit."""
+    y: str
+    """Likewise."""
+    points: list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What one suite found."""
 
     rows: list[Row]
     verdicts: list[Verdict]
     absences: list[Absence]
+    series: list[Series] = field(default_factory=list)
 
     @classmethod
     def joined(cls, parts: "Iterable[Findings]") -> "Findings":
@@ -76,6 +107,7 @@ class Findings:
             findings.rows.extend(part.rows)
             findings.verdicts.extend(part.verdicts)
             findings.absences.extend(part.absences)
+            findings.series.extend(part.series)
         return findings
 
 
@@ -109,6 +141,21 @@ class Result:
 
 
 def load_results(folder: Path) -> list[Result]:
-    """Every suite's last results."""
-    reader = TypeAdapter(Result)
-    return [reader.validate_json(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+    """Every suite's last results.
+
+    Raises:
+        InvalidInput: a file is cut short, or holds something else.
+    """
+    return [_load(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _load(path: Path) -> Result:
+    try:
+        return TypeAdapter(Result).validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"])) or "the whole file"
+        raise InvalidInput(
+            f"{path} is no result of a benchmark suite: {place}: {problem['msg']}. "
+            "Measure again, or remove the file."
+        ) from error

@@ -1,0 +1,82 @@
+"""The series of a chart: what the chart is called, and its data as a table."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.report.grid import Grid
+from benchmarks.report.words import capitalized, rounded
+from benchmarks.results import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A chart's name, and what it shows in a sentence."""
+
+    name: str
+    note: str
+
+
+TITLES: Mapping[str, Title] = {
+    "latency-tokens": Title(
+        "Latency against tokens", "One instruction at a time, by its length with special tokens."
+    ),
+    "latency-batch": Title(
+        "Latency against batch size", "One call with so many instructions; lower is better."
+    ),
+    "recall-ef-search": Title(
+        "Recall against latency",
+        "One point for each hnsw.ef_search, growing to the right; up and to the left is better.",
+    ),
+    "concurrency-throughput": Title(
+        "Throughput against callers", "Each caller waits for its vector before it asks again."
+    ),
+    "concurrency-latency": Title(
+        "Waiting against callers", "The 99th percentile of one call beside so many others."
+    ),
+    "memory-calls": Title(
+        "Memory over calls",
+        "Resident memory, with texts of mixed lengths and images of mixed sizes.",
+    ),
+    "image-cost": Title("What one image costs", "Where the milliseconds of one call go."),
+    "cache-faults": Title(
+        "The cache when Redis fails",
+        "One look-up after another, from the first that meets the fault, beside a Redis that is "
+        "well.",
+    ),
+}
+"""Of the charts known by name; any other is called by its id."""
+
+
+def title_of(chart: str) -> Title:
+    """The chart's title, or one made from its id."""
+    return TITLES.get(chart) or Title(capitalized(chart.replace("-", " ")), "")
+
+
+def by_chart(series: Sequence[Series]) -> dict[str, list[Series]]:
+    """The series of each chart, ours first, with the points that can be drawn."""
+    charts: dict[str, list[Series]] = {}
+    for each in sorted(series, key=lambda each: not each.subject.startswith("ours")):
+        points = [point for point in each.points if all(map(math.isfinite, point))]
+        if points:
+            charts.setdefault(each.chart, []).append(replace(each, points=points))
+    return charts
+
+
+def series_grid(series: Sequence[Series]) -> Grid:
+    """A row for each x and a column for each subject where they share their x; else x and y."""
+    title = f"{title_of(series[0].chart).name}: {series[0].y}"
+    chosen = sorted({x for each in series for x, _ in each.points})
+    if all(len(each.points) > len(chosen) / 2 for each in series):
+        columns = [series[0].x, *[each.subject for each in series]]
+        found = [dict(each.points) for each in series]
+        rows = [[rounded(x), *[_cell(points, x) for points in found]] for x in chosen]
+        return Grid(title, columns, {"": rows})
+    sections = {
+        each.subject: [[rounded(x), rounded(y)] for x, y in each.points] for each in series
+    }
+    return Grid(title, (series[0].x, series[0].y), sections)
+
+
+def _cell(points: Mapping[float, float], x: float) -> str:
+    return rounded(points[x]) if x in points else ""

@@ -1,0 +1,60 @@
+"""A table's cells, whatever it is shown on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+COLOURS = {"pass": "[green]pass[/]", "FAIL": "[bold red]FAIL[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table's cells as text: columns of words, then figures, in sections under headings.
+
+    A section whose heading is empty has none.
+    """
+
+    title: str
+    columns: Sequence[str]
+    sections: Mapping[str, Sequence[Sequence[str]]]
+    words: int = 1
+    """How many of the columns are words."""
+
+    def for_terminal(self) -> Table:
+        """With the verdicts in colour."""
+        table = Table(title=self.title, title_justify="left", title_style="bold")
+        for number, name in enumerate(self.columns):
+            table.add_column(name, justify="left" if number < self.words else "right")
+        for heading, rows in self.sections.items():
+            table.add_section()
+            if heading:
+                table.add_row(f"[bold]{heading}[/]")
+            for cells in rows:
+                table.add_row(*[COLOURS.get(cell, cell) for cell in cells])
+        return table
+
+    def for_markdown(self) -> str:
+        """The table alone."""
+        width = len(self.columns)
+        lines: list[Sequence[str]] = [self.columns, self._rule()]
+        for heading, rows in self.sections.items():
+            titles = [[f"**{heading}**"] + [""] * (width - 1)] if heading else []
+            lines += [*titles, *rows]
+        return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in lines)
+
+    def _rule(self) -> list[str]:
+        return ["---" if number < self.words else "---:" for number in range(len(self.columns))]
+
+
+def sections(rows: Sequence[tuple[str, list[str]]]) -> dict[str, list[list[str]]]:
+    """Rows under the headings they come with."""
+    found: dict[str, list[list[str]]] = {heading: [] for heading, _ in rows}
+    for heading, cells in rows:
+        found[heading].append(cells)
+    return found
+
+
+def _cell(text: str) -> str:
+    """Without what would end the cell."""
+    return " ".join(text.replace("|", "\\|").split())

@@ -1,0 +1,49 @@
+"""A grid as an HTML table in a box that scrolls by itself where the page is narrow."""
+
+from collections.abc import Sequence
+
+from benchmarks.report.grid import Grid
+from benchmarks.report.markup import Attributes, Markup, tag
+
+VERDICTS = {"pass": "✓ pass", "FAIL": "✗ FAIL"}
+
+
+def html_table(grid: Grid) -> Markup:
+    """The table; the grid's title is read out, and shown by whoever places it."""
+    head = [
+        tag("th", {"scope": "col", **_kind(number, grid)}, name)
+        for number, name in enumerate(grid.columns)
+    ]
+    bodies = [_body(heading, rows, grid) for heading, rows in grid.sections.items()]
+    table = tag("table", {}, tag("thead", {}, tag("tr", {}, *head)), *bodies)
+    # A box that scrolls must be reachable by the keyboard.
+    box: Attributes = {
+        "class": "scroll",
+        "tabindex": 0,
+        "role": "region",
+        "aria-label": grid.title,
+    }
+    return tag("div", box, table)
+
+
+def _body(heading: str, rows: Sequence[Sequence[str]], grid: Grid) -> Markup:
+    across: Attributes = {"scope": "rowgroup", "colspan": len(grid.columns)}
+    title = tag("tr", {}, tag("th", across, heading))
+    lines = [_row(cells, grid) for cells in rows]
+    return tag("tbody", {}, *([title] if heading else []), *lines)
+
+
+def _row(cells: Sequence[str], grid: Grid) -> Markup:
+    first, *rest = cells
+    figures = [_cell(cell, number, grid) for number, cell in enumerate(rest, start=1)]
+    return tag("tr", {}, tag("th", {"scope": "row", **_kind(0, grid)}, first), *figures)
+
+
+def _cell(cell: str, number: int, grid: Grid) -> Markup:
+    if cell in VERDICTS:
+        return tag("td", {"class": cell.lower()}, VERDICTS[cell])
+    return tag("td", _kind(number, grid), cell)
+
+
+def _kind(number: int, grid: Grid) -> dict[str, str]:
+    return {"class": "words"} if number < grid.words else {}

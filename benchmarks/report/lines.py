@@ -1,0 +1,97 @@
+"""Series as lines, in an SVG that is as wide as its place and keeps its letters' size.
+
+Whatever lies on the x axis is placed in percent; only the lines themselves are stretched.
+"""
+
+from collections.abc import Sequence
+
+from benchmarks.report.curves import Title
+from benchmarks.report.figure import colour, dot, legend, mark
+from benchmarks.report.markup import Attributes, Markup, joined, percent, tag
+from benchmarks.report.scale import Scale, scale_over, scale_through
+from benchmarks.report.words import rounded
+from benchmarks.results import Series
+
+HEIGHT = 240
+ROOMY = 20
+"""So many points of a line have room for their shapes on a phone."""
+
+
+def line_chart(series: Sequence[Series], title: Title) -> Markup:
+    """All series of a chart, with axes and a legend."""
+    points = [point for each in series for point in each.points]
+    x = scale_through([x for x, _ in points])
+    y = scale_over([y for _, y in points])
+    drawing = tag(
+        "svg",
+        {"class": "plot", "height": HEIGHT, "role": "img", "aria-label": title.name},
+        tag("desc", {}, f"{title.note} {_description(series)}".strip()),
+        *[_vertical(x, tick) for tick in x.ticks],
+        *[_horizontal(y, tick) for tick in y.ticks],
+        *[_line(each, number, x, y) for number, each in enumerate(series)],
+        *[_marks(each, number, x, y) for number, each in enumerate(series)],
+    )
+    return joined(
+        legend([each.subject for each in series], shapes=True),
+        tag("p", {"class": "axis"}, series[0].y),
+        tag("div", {"class": "axes"}, drawing),
+        tag("p", {"class": "axis x"}, series[0].x),
+    )
+
+
+def _description(series: Sequence[Series]) -> str:
+    """What one who cannot see it learns of the chart; the table has the rest."""
+    return " ".join(
+        f"{each.subject}: {rounded(each.points[0][1])} at {rounded(each.points[0][0])}, "
+        f"{rounded(each.points[-1][1])} at {rounded(each.points[-1][0])}."
+        for each in series
+    )
+
+
+def _vertical(scale: Scale, tick: float) -> Markup:
+    x = percent(scale.share(tick))
+    line = tag("line", {"class": "grid", "x1": x, "x2": x, "y1": 0, "y2": HEIGHT})
+    text = tag("text", {"x": x, "y": HEIGHT + 20, "text-anchor": "middle"}, rounded(tick))
+    return joined(line, text)
+
+
+def _horizontal(scale: Scale, tick: float) -> Markup:
+    y = _down(scale, tick)
+    line = tag("line", {"class": "grid", "x1": 0, "x2": "100%", "y1": y, "y2": y})
+    return joined(line, tag("text", {"x": -8, "y": y + 4, "text-anchor": "end"}, rounded(tick)))
+
+
+def _line(series: Series, number: int, x: Scale, y: Scale) -> Markup:
+    points = " ".join(f"{100 * x.share(a):.2f},{_down(y, b):.2f}" for a, b in series.points)
+    attributes = {
+        "class": f"line {colour(number)}",
+        "points": points,
+        "vector-effect": "non-scaling-stroke",
+    }
+    stretched: Attributes = {
+        "viewBox": f"0 0 100 {HEIGHT}",
+        "preserveAspectRatio": "none",
+        "width": "100%",
+        "height": HEIGHT,
+    }
+    return tag("svg", stretched, tag("polyline", attributes))
+
+
+def _marks(series: Series, number: int, x: Scale, y: Scale) -> Markup:
+    draw = mark if len(series.points) <= ROOMY else dot
+    return joined(
+        *[
+            draw(
+                number,
+                percent(x.share(a)),
+                f"{_down(y, b):.2f}",
+                f"{series.subject}\n{series.x}: {rounded(a)}\n{series.y}: {rounded(b)}",
+            )
+            for a, b in series.points
+        ]
+    )
+
+
+def _down(scale: Scale, value: float) -> float:
+    """Pixels from the top."""
+    return HEIGHT * (1 - scale.share(value))

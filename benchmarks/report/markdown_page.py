@@ -1,0 +1,40 @@
+"""The report as a page of Markdown tables."""
+
+from collections.abc import Iterator, Sequence
+
+from benchmarks.report.conditions import METHOD, conditions
+from benchmarks.report.document import document_table
+from benchmarks.report.grid import Grid
+from benchmarks.report.page import describe_run
+from benchmarks.report.tables import grids
+from benchmarks.report.words import capitalized
+from benchmarks.results import Result
+
+ORIGIN = (
+    "Written by `python -m benchmarks.report` from `benchmarks/results/`; "
+    "[index.html](index.html) has the same as charts."
+)
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """The same as the HTML page, without the charts."""
+    return "\n\n".join(_blocks(results)) + "\n"
+
+
+def _blocks(results: Sequence[Result]) -> Iterator[str]:
+    yield "# Benchmarks"
+    yield ORIGIN
+    yield METHOD
+    if table := document_table(results):
+        yield from _block(table, "##")
+    for result in results:
+        yield f"## {capitalized(result.suite)}"
+        yield describe_run(result)
+        for grid in grids(result.findings):
+            yield from _block(grid, "###")
+    yield from _block(conditions(results), "##")
+
+
+def _block(grid: Grid, level: str) -> Iterator[str]:
+    yield f"{level} {grid.title}"
+    yield grid.for_markdown()

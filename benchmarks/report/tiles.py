@@ -1,0 +1,22 @@
+"""The figures that most readers came for, in large letters."""
+
+from collections.abc import Sequence
+
+from benchmarks.report.document import Call, calls
+from benchmarks.report.markup import Markup, tag
+from benchmarks.results import Result
+
+
+def tiles(results: Sequence[Result]) -> Markup:
+    """One for each model and precision, one call at a time."""
+    return tag("ul", {"class": "tiles"}, *[_tile(call) for call in calls(results)])
+
+
+def _tile(call: Call) -> Markup:
+    return tag(
+        "li",
+        {"class": "card"},
+        tag("strong", {}, call.p50),
+        tag("span", {}, f"{call.row.work}, {call.precision}"),
+        tag("span", {"class": "soft"}, f"document: ~{call.document:g} ms"),
+    )

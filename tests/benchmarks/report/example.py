@@ -1,0 +1,127 @@
+"""Results of every kind, as suites would leave them."""
+
+from benchmarks.machine import Machine
+from benchmarks.results import Absence, Findings, Result, Row, Series, Verdict
+from benchmarks.spread import Spread
+from benchmarks.targets import INSTRUCTIONS, ONE_IMAGE, ONE_INSTRUCTION
+
+MACHINE = Machine(
+    cpu="Example CPU",
+    flags=["avx2"],
+    cpus=2,
+    cpus_online=4,
+    load=0.1,
+    memory_gb=16.0,
+    system="Linux 6.1",
+    python="3.11.7",
+    packages={"onnxruntime": "1.31.1"},
+    commit="abc1234",
+)
+HOSTILE = "<script>document.title='run'</script> & \"quoted\""
+
+
+def result(suite: str, findings: Findings) -> Result:
+    """A full run of a suite."""
+    return Result(
+        suite=suite,
+        size="full",
+        finished="2026-01-31T12:30:00+00:00",
+        seconds=61.2,
+        inputs="real robot instructions",
+        weights={"all-MiniLM-L6-v2": "trained", "clip-vit-base-patch32": "untrained"},
+        machine=MACHINE,
+        findings=findings,
+    )
+
+
+def row(work: str, subject: str, milliseconds: float, document: float | None = None) -> Row:
+    """Some milliseconds, give or take a tenth."""
+    spread = Spread(0.9 * milliseconds, milliseconds, 1.1 * milliseconds)
+    return Row(work, subject, spread, "ms", 1.3 * milliseconds, document, 1.0)
+
+
+def rate(subject: str, vectors: float, share: float | None = None) -> Row:
+    """Some vectors a second, and which share of the sgemm peak that is."""
+    spread = Spread(0.9 * vectors, vectors, 1.1 * vectors)
+    limit = None if share is None else "sgemm peak"
+    return Row(INSTRUCTIONS, subject, spread, "/s", share=share, limit=limit)
+
+
+def times(subject: str, against: str, ratio: float, bound: float) -> Verdict:
+    """So many times as fast, and how many it is to be."""
+    spread = Spread(0.9 * ratio, ratio, 1.1 * ratio)
+    return Verdict(INSTRUCTIONS, subject, against, spread, "x", bound, at_most=False)
+
+
+def line(chart: str, subject: str, factor: float, points: int = 6) -> Series:
+    """Something that doubles with what doubles."""
+    doubled = [(float(2**n), factor * 2**n) for n in range(points)]
+    return Series(chart, subject, "tokens", "milliseconds", doubled)
+
+
+LATENCY = Findings(
+    [
+        row(ONE_INSTRUCTION, "ours fp32", 3.1, 15),
+        row(ONE_INSTRUCTION, "ours int8", 1.9, 15),
+        row(ONE_INSTRUCTION, "a-library-of-a-long-name 12.34.56 (with its own graph)", 16, 15),
+        row(ONE_IMAGE, "ours fp32", 62, 50),
+        row(ONE_IMAGE, "transformers", 138, 50),
+    ],
+    [],
+    [
+        Absence(
+            "slow-clip (image)", "cannot be installed: no wheel for this Python, and no network"
+        )
+    ],
+    [
+        *[line("latency-tokens", f"contender {n}", 1 + n / 5) for n in range(8)],
+        line("latency-tokens", "ours fp32", 1),
+    ],
+)
+THROUGHPUT = Findings(
+    [rate("ours fp32", 1054, 0.74), rate("fastembed", 251), rate("sgemm peak", 1300)],
+    [
+        times("ours fp32", "fastembed", 4.2, 3.3),
+        times("ours fp32", "sgemm peak", 0.74, 0.8),
+    ],
+    [],
+)
+IMAGES = Findings(
+    [],
+    [],
+    [],
+    [
+        Series("image-cost", part, "megapixels", "ms", [(0.3, cost), (2.1, 3 * cost)])
+        for part, cost in (("decode", 3.0), ("resize", 2.0), ("graph", 60.0), ("Python", 0.0))
+    ],
+)
+SEARCH = Findings(
+    [],
+    [],
+    [],
+    [
+        Series(
+            "recall-ef-search", "ours", "milliseconds", "recall@10", [(0.6, 0.88), (1.1, 0.97)]
+        ),
+        Series("recall-ef-search", "other", "milliseconds", "recall@10", [(1.3, 0.9)]),
+    ],
+)
+UNKNOWN = Findings(
+    [Row(HOSTILE, HOSTILE, Spread(1, 1, 1), "")],
+    [Verdict(HOSTILE, "ours", None, Spread(1, 2, 3), "ms", 1, at_most=True)],
+    [Absence(HOSTILE, HOSTILE)],
+    [
+        Series(
+            "never-seen-before", HOSTILE, HOSTILE, HOSTILE, [(1, 5), (2, 5.1), (3, float("nan"))]
+        )
+    ],
+)
+
+RESULTS = [
+    result("a suite of tomorrow", UNKNOWN),
+    result("images", IMAGES),
+    result("latency", LATENCY),
+    result("search", SEARCH),
+    result("throughput", THROUGHPUT),
+]
+"""In the order of their files' names."""

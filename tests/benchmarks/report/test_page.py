@@ -1,0 +1,177 @@
+"""The page in a real browser."""
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.report.files import write_pages
+from benchmarks.report.page import FOLDER, page
+from tests.benchmarks.report.browser import Browser
+from tests.benchmarks.report.example import HOSTILE, RESULTS, SEARCH, result
+
+WINDOWS = list(itertools.product((390, 1280), (False, True)))
+COMPLAINTS = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+
+DRAWN = """
+Object.fromEntries([...document.querySelectorAll("figure")].map((figure) => {
+  const sizes = [...figure.querySelectorAll("[data-label]")].map((mark) => {
+    const box = mark.getBoundingClientRect();
+    return Math.min(box.width, box.height);
+  });
+  const lines = [...figure.querySelectorAll("polyline")];
+  return [figure.querySelector("h3").textContent, {
+    marks: sizes.length,
+    smallest: Math.min(...sizes),
+    lines: lines.length,
+    shortest: Math.min(...lines.map((line) => line.getTotalLength())),
+  }];
+}))
+"""
+OUTSIDE = """
+[...document.querySelectorAll("main *, header *")]
+  .filter((each) => !each.closest(".scroll") && each.getBoundingClientRect().right > innerWidth)
+  .map((each) => each.outerHTML.slice(0, 80))
+"""
+WIDER_THAN_ITS_BOX = """
+[...document.querySelectorAll(".scroll")].some((box) => box.scrollWidth > box.clientWidth)
+"""
+MARK = """
+(async () => {
+  const mark = document.querySelector("polyline").closest("figure").querySelector("[data-label]");
+  mark.scrollIntoView({block: "center"});
+  for (const _ of "12") await new Promise(requestAnimationFrame);  // until scrolling is over
+  const box = mark.getBoundingClientRect();
+  return [box.x + box.width / 2, box.y + box.height / 2, mark.dataset.label];
+})()
+"""
+LABEL = """
+(() => {
+  const label = document.querySelector("#label"), box = label.getBoundingClientRect();
+  return [label.hidden, label.textContent, box.left >= 0 && box.right <= innerWidth];
+})()
+"""
+GROUND = "getComputedStyle(document.body).backgroundColor"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of a page with every kind of chart."""
+    written = write_pages(RESULTS, tmp_path_factory.mktemp("pages"))
+    return next(path.as_uri() for path in written if path.suffix == ".html")
+
+
+@pytest.fixture(
+    params=WINDOWS, ids=lambda window: f"{window[0]}-{'dark' if window[1] else 'light'}"
+)
+def shown(request: pytest.FixtureRequest, browser: Browser, url: str) -> Browser:
+    """The page in a window of a phone's or a desktop's width, in light or dark."""
+    width, dark = request.param
+    browser.show(width=width, dark=dark)
+    browser.open(url)
+    return browser
+
+
+def test_every_chart_is_drawn(shown: Browser) -> None:
+    drawn = shown.evaluate(DRAWN)
+    assert len(drawn) == 7
+    assert all(figure["marks"] > 1 and figure["smallest"] > 1 for figure in drawn.values())
+    assert drawn["Latency against tokens"]["lines"] == 9
+    assert drawn["Latency against tokens"]["shortest"] > 50
+    assert drawn["What one image costs"]["marks"] == 6, "none for a part that costs nothing"
+
+
+def test_nothing_fails_in_the_console_and_nothing_is_fetched(shown: Browser, url: str) -> None:
+    events = list(shown.events)
+    assert [event for event in events if event["method"] in COMPLAINTS] == []
+    sent = [
+        e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"
+    ]
+    assert sent == [url]
+
+
+def test_the_page_is_never_wider_than_its_window(shown: Browser) -> None:
+    assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert shown.evaluate(OUTSIDE) == []
+
+
+def test_wide_tables_scroll_in_their_own_box_on_a_phone(browser: Browser, url: str) -> None:
+    browser.show(width=390, dark=False)
+    browser.open(url)
+    assert browser.evaluate(WIDER_THAN_ITS_BOX)
+
+
+def test_the_mark_under_the_pointer_says_its_value(shown: Browser) -> None:
+    x, y, said = shown.evaluate(MARK)
+    assert shown.evaluate(LABEL)[0], "nothing is said before"
+    shown.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    assert shown.evaluate(LABEL) == [False, said, True]
+    shown.send("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
+    assert shown.evaluate(LABEL)[0]
+
+
+def test_names_out_of_results_are_shown_and_never_run(shown: Browser) -> None:
+    assert shown.evaluate("document.title") == "vla-embeddings benchmarks"
+    assert HOSTILE in shown.evaluate("document.querySelector('main').innerText")
+
+
+def test_the_page_is_light_or_dark_as_its_reader_prefers(browser: Browser, url: str) -> None:
+    grounds = []
+    for dark in (False, True):
+        browser.show(width=1280, dark=dark)
+        browser.open(url)
+        grounds.append(browser.evaluate(GROUND))
+    assert grounds == ["rgb(247, 247, 244)", "rgb(20, 23, 26)"]
+
+
+def test_what_is_folded_on_screen_is_open_on_paper(browser: Browser, url: str) -> None:
+    """The data of charts; and the paper is white whatever the screen's colours."""
+    browser.show(width=800, dark=True)
+    browser.open(url)
+    seen = "document.querySelector('figure details table').checkVisibility()"
+    assert not browser.evaluate(seen)
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    assert browser.evaluate(seen)
+    assert browser.evaluate(GROUND) == "rgb(255, 255, 255)"
+    browser.send("Emulation.setEmulatedMedia", media="")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_letters_and_lines_stand_out_from_their_ground(scheme: str) -> None:
+    """By WCAG 2.2: 4.5 to 1 for text (1.4.3), 3 to 1 for what a chart draws (1.4.11)."""
+    light, dark, *_ = (FOLDER / "style.css").read_text().split("@media")
+    colours = dict(re.findall(r"--([\w-]+): #(\w{6});", light if scheme == "light" else dark))
+    text = ("ink", "soft", "ours", "good", "bad")
+    drawn = ("ours", "peer", "limit", *_lines(colours))
+    assert len(drawn) == 11
+    for ground in ("card", "page"):
+        assert all(_contrast(colours[name], colours[ground]) >= 4.5 for name in text)
+    assert all(_contrast(colours[name], colours["card"]) >= 3 for name in drawn)
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    text = page([result("search", SEARCH)])
+    assert "targets" not in text
+    assert "The document" not in text
+
+
+def _lines(colours: dict[str, str]) -> list[str]:
+    return [name for name in colours if name.startswith("colour-")]
+
+
+def _contrast(first: str, second: str) -> float:
+    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_page_names_no_other_file_and_no_address(url: str) -> None:
+    text = Path(url.removeprefix("file://")).read_text()
+    assert re.findall(r"(?:src|href)=\"(?!#)", text) == []
+    assert re.findall(r"https?://", text) == []

@@ -1,0 +1,45 @@
+"""The README's figures."""
+
+import pytest
+
+from benchmarks.report.files import PAGES, README, pages
+from benchmarks.report.readme import BEGIN, END, with_figures
+from benchmarks.results import RESULTS as COMMITTED
+from benchmarks.results import load_results
+from tests.benchmarks.report.example import RESULTS
+from vla_embeddings.errors import InvalidInput
+
+
+def test_the_committed_report_is_what_the_committed_results_give() -> None:
+    """Where this fails, `python -m benchmarks.report` writes it again."""
+    results = load_results(COMMITTED)
+    readme = README.read_text()
+    assert readme == with_figures(readme, results)
+    assert {path.name: path.read_text() for path in PAGES.glob("*")} == pages(results)
+
+
+def test_figures_take_the_place_of_those_that_were_there() -> None:
+    once = with_figures(f"# Title\n\n{BEGIN}\nold\n{END}\n\n## Next\n", RESULTS)
+    assert once == with_figures(once, RESULTS)
+    assert "old" not in once
+    assert once.startswith("# Title\n")
+    assert once.endswith("\n\n## Next\n")
+
+
+def test_single_calls_stand_beside_the_document_and_bulk_beside_the_peers() -> None:
+    text = with_figures(f"{BEGIN}\n{END}", RESULTS)
+    assert "| all-MiniLM-L6-v2, int8 | 1.90 ms | 2.47 ms | ~15 ms | 1.0000 |" in text
+    assert (
+        "| instructions in bulk, fp32 | 1,054.0 /s | 4.20x fastembed, 0.74x sgemm peak |" in text
+    )
+    assert "Example CPU, 2 CPUs; 31 January 2026. Untrained weights for clip-vit-" in text
+
+
+def test_without_results_the_readme_says_how_to_get_them() -> None:
+    assert "`make bench`" in with_figures(f"{BEGIN}\n{END}", [])
+
+
+@pytest.mark.parametrize("readme", ["", BEGIN, END, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
+def test_a_readme_without_the_two_markers_is_left_alone(readme: str) -> None:
+    with pytest.raises(InvalidInput, match="Put them back"):
+        with_figures(readme, RESULTS)

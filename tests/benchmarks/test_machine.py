@@ -1,0 +1,37 @@
+"""What a result says of where it came from."""
+
+import subprocess
+from pathlib import Path
+
+from benchmarks.machine import commit_of
+
+
+def _commit(folder: Path) -> str:
+    author = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    for arguments in (("init", "-q"), ("add", "."), (*author, "commit", "-qm", "All")):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+    return commit_of(folder)
+
+
+def test_a_run_that_writes_its_results_is_still_of_its_commit(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("1")
+    commit = _commit(tmp_path)
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    (tmp_path / "benchmarks" / "results" / "latency.json").write_text("{}")
+    (tmp_path / "README.md").write_text("new figures")
+    assert len(commit) >= 7
+    assert commit_of(tmp_path) == commit
+
+
+def test_code_that_was_changed_or_added_since_the_commit_shows(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("1")
+    commit = _commit(tmp_path)
+    (tmp_path / "code.py").write_text("2")
+    assert commit_of(tmp_path) == f"{commit}+"
+    (tmp_path / "code.py").write_text("1")
+    (tmp_path / "more.py").write_text("")
+    assert commit_of(tmp_path) == f"{commit}+"
+
+
+def test_outside_a_repository_the_commit_is_unknown(tmp_path: Path) -> None:
+    assert commit_of(tmp_path) == "unknown"
