@@ -64,7 +64,7 @@ class Pipeline:
         await batch_index_embeddings(
             connection,
             self.target.table.sql,
-            self.target.key.name,
+            [column.name for column in self.target.key],
             self.target.embedding.name,
             (
                 {"id": row.key, "embedding": outcome}

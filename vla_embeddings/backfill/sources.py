@@ -113,4 +113,4 @@ async def _outcome(embed: Callable[[Any], Awaitable[Vector]], row: Row) -> Outco
             raise InvalidInput("It is NULL.")
         return await embed(row.source)
     except InvalidInput as error:
-        return FailedRow(row.key, str(error))
+        return FailedRow(row.id, str(error))
