@@ -29,5 +29,8 @@ class KeyRange:
         ]
 
 
+ALL_KEYS = KeyRange()
+
+
 def _bound(bound: Key, columns: Sequence[Column], parameters: Parameters) -> str:
     return ", ".join(parameters.bind(*pair) for pair in zip(bound, columns, strict=True))

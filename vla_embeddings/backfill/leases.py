@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vla_embeddings.backfill.keys import Key, KeyRange
+from vla_embeddings.backfill.keys import ALL_KEYS, Key, KeyRange
 from vla_embeddings.backfill.target import Target
 from vla_embeddings.backfill.transaction import scan, working
 from vla_embeddings.search.binding import Parameters
@@ -39,7 +39,7 @@ class Row:
 class Leases:
     """Goes through `target` along its key, `block_rows` at a time, twice."""
 
-    def __init__(self, target: Target, *, block_rows: int, within: KeyRange = KeyRange()) -> None:
+    def __init__(self, target: Target, *, block_rows: int, within: KeyRange = ALL_KEYS) -> None:
         self._target = target
         self._within = within
         self._block_rows = block_rows
