@@ -193,7 +193,7 @@ async def test_a_partitioned_table_is_filled_and_indexed(db: Database, table: st
     await make_partitioned(db, np.eye(384, dtype=np.float32))
     await db.pool.execute(
         f"UPDATE {table} SET {COLUMN} = NULL, instruction = customer_id || ' lifts ' || id;"
-        f"UPDATE {table} SET instruction = ' ' WHERE customer_id = 'customer_3' AND id > 80"
+        f"UPDATE {table} SET instruction = NULL WHERE customer_id = 'customer_3' AND id > 80"
     )
 
     report = await backfill(
