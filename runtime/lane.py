@@ -39,6 +39,8 @@ class LaneSettings:
     allow_untrained: bool
     nice: int = 0
     """See `lower_priority`."""
+    threads: int | None = None
+    """CPU threads of the model; all that the process may use where None."""
 
 
 class Lane(Generic[Item]):
@@ -131,7 +133,8 @@ def text_lane(model: Model, settings: LaneSettings) -> Lane[str]:
     """The lane of a text model."""
 
     def load(artifact: Artifact, choice: ProviderChoice) -> Encode[str]:
-        return TextEncoder.load(artifact, choice, threads=available_cpus()).encode
+        threads = settings.threads or available_cpus()
+        return TextEncoder.load(artifact, choice, threads=threads).encode
 
     return Lane(model, settings, load, batch=TEXT_BATCH, size=len)
 
@@ -140,7 +143,8 @@ def image_lane(model: Model, settings: LaneSettings) -> Lane[NDArray[np.uint8]]:
     """The lane of an image model; its items are pixels (224, 224, 3) from `preprocess`."""
 
     def load(artifact: Artifact, choice: ProviderChoice) -> Encode[NDArray[np.uint8]]:
-        encoder = ImageEncoder.load(artifact, choice, threads=available_cpus())
+        threads = settings.threads or available_cpus()
+        encoder = ImageEncoder.load(artifact, choice, threads=threads)
         return lambda images: encoder.encode(np.stack(images))
 
     return Lane(model, settings, load, batch=IMAGE_BATCH)

@@ -81,6 +81,7 @@ class EmbeddingService:
             config.precision,
             allow_untrained,
             config.nice,
+            config.threads,
         )
         self._enabled = config.enable_embeddings
         self._cache = cache
@@ -90,7 +91,7 @@ class EmbeddingService:
         self._vectors = ReadThrough(cache)
         self._closed = False
         self._pool = ThreadPoolExecutor(
-            available_cpus(),
+            config.threads or available_cpus(),
             "vla-embeddings-pixels",
             initializer=lower_priority,
             initargs=(config.nice,),
