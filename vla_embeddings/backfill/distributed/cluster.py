@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import ray
+from ray.exceptions import RayError
 
+from vla_embeddings.errors import EngineError
 from vla_embeddings.search.building import finished
 
 OBJECT_STORE_BYTES = 80 * 2**20
@@ -21,7 +23,11 @@ async def cluster(local_cpus: int) -> AsyncIterator[None]:
         yield
         return
     # In a thread, where Ray cannot take the process's signals for itself.
-    await finished(asyncio.to_thread(_start, local_cpus))
+    try:
+        await finished(asyncio.to_thread(_start, local_cpus))
+    except (RayError, OSError, RuntimeError, ValueError) as error:
+        where = os.environ.get("RAY_ADDRESS") or "on this machine"
+        raise EngineError(f"Ray cannot be reached or started ({where}): {error}") from error
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from typing import Any
 
 from vla_embeddings.backfill.distributed.ranges import key_ranges
 from vla_embeddings.backfill.engine import BLOCK_ROWS, Work
@@ -68,6 +69,7 @@ class RayEngine:
 
         Raises:
             ConfigurationError: a worker has another model than `service`.
+            EngineError: Ray cannot be reached or started, or failed.
             Others: as `backfill`.
         """
         # Ray is needed from here on, and not by whoever only asks whether it is installed.
@@ -87,12 +89,20 @@ class RayEngine:
             try:
                 while not pool.done():
                     await asyncio.wait([pool], timeout=POLL_SECONDS)
-                    embedded, failed = await ledger.take.remote(stop=stop.is_set())
-                    if embedded or failed:
-                        tally.add(embedded, failed)
+                    await _report(ledger, tally, stop)
             finally:
                 ledger.take.remote(stop=True)  # where the wait was cancelled
             await pool
+            await _report(ledger, tally, stop)
+
+
+async def _report(ledger: Any, tally: Tally, stop: asyncio.Event) -> None:
+    """Pass on what workers did, and raise what one of them did."""
+    news = await ledger.take.remote(stop=stop.is_set())
+    if news.embedded or news.failed:
+        tally.add(news.embedded, news.failed)
+    if news.error:
+        raise news.error
 
 
 async def _cut(db: Handle, work: Work, workers: int) -> list[KeyRange]:

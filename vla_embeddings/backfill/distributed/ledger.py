@@ -1,10 +1,21 @@
 """Where workers on Ray say what is through, and hear whether to go on."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 
 from vla_embeddings.backfill.report import FailedRow
+from vla_embeddings.errors import EmbeddingError
+
+
+@dataclass(frozen=True)
+class News:
+    """What workers did since it was last asked for, and the first error that one of them met."""
+
+    embedded: int
+    failed: list[FailedRow]
+    error: EmbeddingError | None
 
 
 class Ledger:
@@ -16,6 +27,7 @@ class Ledger:
     def __init__(self) -> None:
         self._embedded = 0
         self._failed: list[FailedRow] = []
+        self._error: EmbeddingError | None = None
         self._stopped = False
 
     def add(self, embedded: int, failed: list[FailedRow]) -> bool:
@@ -24,12 +36,17 @@ class Ledger:
         self._failed += failed
         return self._stopped
 
-    def take(self, *, stop: bool) -> tuple[int, list[FailedRow]]:
+    def fail(self, error: EmbeddingError) -> None:
+        """Tell the driver, and the other workers to stop: Ray would pass on its text alone."""
+        self._error = self._error or error
+        self._stopped = True
+
+    def take(self, *, stop: bool) -> News:
         """What came since the last call; with `stop`, workers are told to end."""
         self._stopped = self._stopped or stop
-        taken = self._embedded, self._failed
+        news = News(self._embedded, self._failed, self._error)
         self._embedded, self._failed = 0, []
-        return taken
+        return news
 
 
 def start_ledger() -> Any:

@@ -9,7 +9,7 @@ from ray.exceptions import RayError
 
 from vla_embeddings.backfill.distributed.worker import RANGE, Assignment, Worker
 from vla_embeddings.backfill.keys import KeyRange
-from vla_embeddings.errors import EmbeddingError
+from vla_embeddings.errors import EngineError
 
 
 def run_pool(ranges: Sequence[KeyRange], assignment: Assignment, workers: int) -> None:
@@ -19,7 +19,7 @@ def run_pool(ranges: Sequence[KeyRange], assignment: Assignment, workers: int) -
     written, and the rest is leased anew.
 
     Raises:
-        EmbeddingError: a worker's own.
+        EngineError: Ray failed; the errors of workers are the ledger's.
     """
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current().copy()
@@ -36,14 +36,4 @@ def run_pool(ranges: Sequence[KeyRange], assignment: Assignment, workers: int) -
     try:
         dataset.materialize()
     except RayError as error:
-        raise _own(error) from error
-
-
-def _own(error: RayError) -> Exception:
-    """The error of ours that Ray's was made from, or Ray's."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, EmbeddingError):
-            return cause
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    return error
+        raise EngineError(f"Ray failed: {error}") from error

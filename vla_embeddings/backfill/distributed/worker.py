@@ -4,7 +4,6 @@ import asyncio
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from vla_embeddings.backfill.engine import BLOCK_ROWS, Work
@@ -14,7 +13,7 @@ from vla_embeddings.backfill.pace import Pace
 from vla_embeddings.backfill.pipeline import BLOCKS_AT_ONCE, Pipeline
 from vla_embeddings.backfill.report import FailedRow
 from vla_embeddings.backfill.sources import embedding_of
-from vla_embeddings.errors import ConfigurationError
+from vla_embeddings.errors import ConfigurationError, EmbeddingError
 from vla_embeddings.search import Database
 from vla_embeddings.service import EmbeddingService
 
@@ -46,17 +45,20 @@ class Worker:
         work = assignment.work
         self._pace = Pace(work.rows_per_second, block_rows=BLOCK_ROWS[work.target.kind])
         self._service = assignment.make_service()
+        self._db: Database | None = None  # connected at the first call, which can tell of errors
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        db = self._db
         for pickled in batch[RANGE]:
-            self._runner.run(self._fill(db, pickle.loads(pickled)))
+            self._runner.run(self._try(pickle.loads(pickled)))
         return batch
 
-    @cached_property
-    def _db(self) -> Database:
-        # Made at the first call: Ray tells an error in a constructor as the death of an actor.
-        return self._runner.run(self._connect())
+    async def _try(self, within: KeyRange) -> None:
+        try:
+            self._db = self._db or await self._connect()
+            await self._fill(self._db, within)
+        except EmbeddingError as error:
+            self._stop.set()
+            await self._assignment.ledger.fail.remote(error)
 
     async def _connect(self) -> Database:
         work = self._assignment.work
