@@ -36,6 +36,8 @@ from vla_embeddings.search import Database, list_indexes
 
 ray = pytest.importorskip("ray", reason="the extra `distributed` is not installed")
 
+pytestmark = pytest.mark.timeout(400)  # processes start slowly on a busy machine
+
 COMMAND = Path(sys.executable).with_name("vla-embeddings")
 
 

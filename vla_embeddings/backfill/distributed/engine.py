@@ -11,7 +11,7 @@ from vla_embeddings.backfill.engine import BLOCK_ROWS, Work
 from vla_embeddings.backfill.keys import KeyRange
 from vla_embeddings.backfill.tally import Tally
 from vla_embeddings.config import EmbeddingConfig
-from vla_embeddings.errors import InvalidInput, MissingDependency
+from vla_embeddings.errors import EmbeddingError, InvalidInput, MissingDependency
 from vla_embeddings.runtime import available_cpus
 from vla_embeddings.search.handles import Handle, connected
 from vla_embeddings.service import EmbeddingService
@@ -91,18 +91,21 @@ class RayEngine:
                     await asyncio.wait([pool], timeout=POLL_SECONDS)
                     await _report(ledger, tally, stop)
             finally:
-                ledger.take.remote(stop=True)  # where the wait was cancelled
+                # Both of use where this wait is cancelled: the thread itself cannot be.
+                ledger.take.remote(stop=True)
+                pool.cancel()
             await pool
-            await _report(ledger, tally, stop)
+            if error := await _report(ledger, tally, stop):
+                raise error
 
 
-async def _report(ledger: Any, tally: Tally, stop: asyncio.Event) -> None:
-    """Pass on what workers did, and raise what one of them did."""
+async def _report(ledger: Any, tally: Tally, stop: asyncio.Event) -> EmbeddingError | None:
+    """Pass on what workers did, and whether to go on; returns the error that one of them met."""
     news = await ledger.take.remote(stop=stop.is_set())
     if news.embedded or news.failed:
         tally.add(news.embedded, news.failed)
-    if news.error:
-        raise news.error
+    error: EmbeddingError | None = news.error
+    return error
 
 
 async def _cut(db: Handle, work: Work, workers: int) -> list[KeyRange]:
