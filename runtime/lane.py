@@ -42,6 +42,11 @@ class LaneSettings:
     threads: int | None = None
     """CPU threads of the model; all that the process may use where None."""
 
+    @property
+    def cpus(self) -> int:
+        """As many threads as the model has."""
+        return self.threads or available_cpus()
+
 
 class Lane(Generic[Item]):
     """A model, its artefact and its threads; `text_lane` and `image_lane` make one."""
@@ -65,7 +70,7 @@ class Lane(Generic[Item]):
             batch=batch,
             # The threads of one run wait for each other at every operator; two runs do not.
             # A GPU runs one after the other anyway (`_load`).
-            threads=available_cpus(),
+            threads=settings.cpus,
             size=size,
             # The threads of the session, which one of these makes, inherit it.
             enter=lambda: lower_priority(settings.nice),
@@ -133,8 +138,7 @@ def text_lane(model: Model, settings: LaneSettings) -> Lane[str]:
     """The lane of a text model."""
 
     def load(artifact: Artifact, choice: ProviderChoice) -> Encode[str]:
-        threads = settings.threads or available_cpus()
-        return TextEncoder.load(artifact, choice, threads=threads).encode
+        return TextEncoder.load(artifact, choice, threads=settings.cpus).encode
 
     return Lane(model, settings, load, batch=TEXT_BATCH, size=len)
 
@@ -143,8 +147,7 @@ def image_lane(model: Model, settings: LaneSettings) -> Lane[NDArray[np.uint8]]:
     """The lane of an image model; its items are pixels (224, 224, 3) from `preprocess`."""
 
     def load(artifact: Artifact, choice: ProviderChoice) -> Encode[NDArray[np.uint8]]:
-        threads = settings.threads or available_cpus()
-        encoder = ImageEncoder.load(artifact, choice, threads=threads)
+        encoder = ImageEncoder.load(artifact, choice, threads=settings.cpus)
         return lambda images: encoder.encode(np.stack(images))
 
     return Lane(model, settings, load, batch=IMAGE_BATCH)
