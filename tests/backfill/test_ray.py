@@ -31,7 +31,7 @@ from vla_embeddings.backfill.distributed.ranges import key_ranges
 from vla_embeddings.backfill.keys import Key
 from vla_embeddings.backfill.leases import Leases
 from vla_embeddings.backfill.target import find_target
-from vla_embeddings.errors import ConfigurationError, InvalidInput, MissingDependency
+from vla_embeddings.errors import ConfigurationError, EngineError, InvalidInput, MissingDependency
 from vla_embeddings.search import Database, list_indexes
 
 ray = pytest.importorskip("ray", reason="the extra `distributed` is not installed")
@@ -209,6 +209,19 @@ def _encoders() -> set[int]:
         for line in Path("/proc").glob("[0-9]*/cmdline")
         if line.read_bytes().startswith(b"ray::MapWorker")
     }
+
+
+async def test_a_ray_that_cannot_be_reached_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from vla_embeddings.backfill.distributed.cluster import cluster as ray_cluster
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+
+    with pytest.raises(EngineError, match=r"\(127\.0\.0\.1:1\): .*refused"):
+        async with ray_cluster(2):
+            pass
 
 
 def test_an_unusable_engine_is_refused_when_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

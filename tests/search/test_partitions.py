@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import numpy as np
@@ -58,7 +59,7 @@ async def _index(db: Database, table: str, method: str) -> None:
         await create_hnsw_index(db, table, COLUMN, half=method == "half")
 
 
-async def _keys(db: Database, table: str, **options: object) -> list[tuple[object, ...]]:
+async def _keys(db: Database, table: str, **options: Any) -> list[tuple[object, ...]]:
     rows = await cosine_similarity_search(
         db, table, COLUMN, **{"query_embedding": QUERY, "threshold": -1.0} | options
     )

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,8 @@ from vla_embeddings.search.building import finished
 
 OBJECT_STORE_BYTES = 80 * 2**20
 """Near Ray's least. Nothing but ranges of keys goes through it: texts and vectors never do."""
+
+CONNECT_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -34,6 +37,13 @@ async def cluster(local_cpus: int) -> AsyncIterator[None]:
         await finished(asyncio.to_thread(ray.shutdown))
 
 
+def _check_reachable(address: str) -> None:
+    """OSError where nothing answers; Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+
+
 def cpus() -> int:
     """The CPUs that Ray has, on all its machines."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's
@@ -42,7 +52,8 @@ def cpus() -> int:
 
 def _start(local_cpus: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to Ray's makers
-    if os.environ.get("RAY_ADDRESS"):
+    if address := os.environ.get("RAY_ADDRESS"):
+        _check_reachable(address)
         ray.init(logging_level=logging.ERROR, log_to_driver=False)
         return
     ray.init(
