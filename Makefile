@@ -58,5 +58,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Installing packages into .venv, once. PyTorch alone is hundreds of megabytes."
 	@$(PYTHON) -m venv .venv
 	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check \
-	  -c constraints.txt -e '.[cpu,export,weights,embedded,dev]'
+	  -c constraints.txt -e '.[cpu,distributed,export,weights,embedded,dev]'
 	@touch $(READY)

@@ -43,7 +43,7 @@ def load_inputs(size: Size, data: Path = DATA) -> Inputs:
     jpegs = size.throughput_turns * size.images
     if data.is_dir():
         return Inputs(
-            _real_instructions(data, instructions),
+            real_instructions(data, instructions),
             list(_jpegs(_real_images(data), jpegs)),
             _real_pairs(data)[: size.pairs],
             "real robot instructions and camera images",
@@ -57,7 +57,8 @@ def load_inputs(size: Size, data: Path = DATA) -> Inputs:
     )
 
 
-def _real_instructions(data: Path, count: int) -> list[str]:
+def real_instructions(data: Path, count: int) -> list[str]:
+    """`count` of the data folder's, the same ones for the same count."""
     with gzip.open(data / "instructions.jsonl.gz", "rt", encoding="utf-8") as file:
         texts = [str(json.loads(line)["text"]) for line in file]
     return random.Random(0).sample(texts, count)

@@ -46,6 +46,13 @@ class LaneSettings:
     """See `lower_priority`."""
     gpu_memory_limit_mb: int | None = None
     """See `ProviderChoice`."""
+    threads: int | None = None
+    """CPU threads of the model; all that the process may use where None."""
+
+    @property
+    def cpus(self) -> int:
+        """As many threads as the model has."""
+        return self.threads or available_cpus()
 
     @classmethod
     def of(
@@ -59,6 +66,7 @@ class LaneSettings:
             allow_untrained,
             config.nice,
             config.gpu_memory_limit_mb,
+            config.threads,
         )
 
 
@@ -100,7 +108,7 @@ class Lane(Generic[Item]):
             batch=batch,
             # The threads of one run wait for each other at every operator; two runs do not.
             # A GPU runs one after the other anyway (`_load`).
-            threads=available_cpus(),
+            threads=settings.cpus,
             size=size,
             # The threads of the session, which one of these makes, inherit it.
             enter=lambda: lower_priority(settings.nice),
@@ -177,7 +185,7 @@ def text_lane(model: Model, settings: LaneSettings) -> Lane[str]:
     """The lane of a text model."""
 
     def load(artifact: Artifact, choice: ProviderChoice) -> tuple[Encode[str], Placement]:
-        encoder = TextEncoder.load(artifact, choice, threads=available_cpus())
+        encoder = TextEncoder.load(artifact, choice, threads=settings.cpus)
         return encoder.encode, encoder.session.placement()
 
     return Lane(model, settings, load, batch=TEXT_BATCH, size=len)
@@ -189,7 +197,7 @@ def image_lane(model: Model, settings: LaneSettings) -> Lane[NDArray[np.uint8]]:
     def load(
         artifact: Artifact, choice: ProviderChoice
     ) -> tuple[Encode[NDArray[np.uint8]], Placement]:
-        encoder = ImageEncoder.load(artifact, choice, threads=available_cpus())
+        encoder = ImageEncoder.load(artifact, choice, threads=settings.cpus)
         return lambda images: encoder.encode(np.stack(images)), encoder.session.placement()
 
     return Lane(model, settings, load, batch=IMAGE_BATCH)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from vla_embeddings.errors import SearchError
-from vla_embeddings.search.catalog import Table, quoted, vector_indexes
+from vla_embeddings.search.catalog import Table, VectorIndex, quoted, vector_indexes
 from vla_embeddings.search.definition import IndexDefinition
 from vla_embeddings.search.handles import Connection, Handle, connected
 
@@ -30,7 +30,7 @@ SELECT phase,
        CASE WHEN tuples_total > 0 THEN tuples_done ELSE blocks_done END AS done,
        CASE WHEN tuples_total > 0 THEN tuples_total ELSE blocks_total END AS total
 FROM pg_catalog.pg_stat_progress_create_index
-WHERE relid = $1
+WHERE relid = $1 OR relid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree($1) p)
 """
 
 
@@ -110,11 +110,18 @@ async def drop_invalid(connection: Connection, definition: IndexDefinition) -> N
     for index in await vector_indexes(connection, definition.table.oid):
         if definition.rivals(index) and index.state == "invalid":
             logger.warning("Removing the invalid index %s of a build that broke off", index.name)
-            concurrently = "" if connection.is_in_transaction() else "CONCURRENTLY "
-            await connection.execute(
-                f"DROP INDEX {concurrently}{quoted(definition.table.schema)}.{quoted(index.name)}",
-                timeout=BUILD_SECONDS,
-            )
+            await drop(connection, index, concurrently=None)
+
+
+async def drop(connection: Connection, index: VectorIndex, *, concurrently: bool | None) -> None:
+    """Drop one index; None is concurrently where that can be."""
+    if concurrently is None:
+        concurrently = not (index.partitioned or connection.is_in_transaction())
+    await connection.execute(
+        f"DROP INDEX {'CONCURRENTLY ' if concurrently else ''}"
+        f"{quoted(index.schema)}.{quoted(index.name)}",
+        timeout=BUILD_SECONDS,
+    )
 
 
 @asynccontextmanager

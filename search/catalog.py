@@ -12,7 +12,14 @@ from weakref import WeakKeyDictionary
 import asyncpg
 
 from vla_embeddings.errors import InvalidInput, SearchError, UnknownName
-from vla_embeddings.search.catalog_queries import COLUMNS, EXTENSION, INDEXES, TABLE, VECTOR_TABLES
+from vla_embeddings.search.catalog_queries import (
+    COLUMNS,
+    EXTENSION,
+    INDEXES,
+    PARTITIONS,
+    TABLE,
+    VECTOR_TABLES,
+)
 from vla_embeddings.search.handles import Connection
 from vla_embeddings.search.metric import Metric
 
@@ -49,6 +56,8 @@ class VectorIndex:
 
     `half` says that a `vector` column is indexed in half precision; `options` holds what was
     given at its creation (`m`, `ef_construction`, `lists`); `size_bytes` is its size on disk.
+    That of a partitioned table (`partitioned`) is made of one in each partition, and as large as
+    they are together.
     """
 
     name: str
@@ -59,6 +68,7 @@ class VectorIndex:
     metric: str
     half: bool
     partial: bool
+    partitioned: bool
     options: dict[str, int]
     state: IndexState
     size_bytes: int
@@ -193,6 +203,12 @@ async def _look_up(connection: Connection, name: str) -> Table:
             extension["schema"], tuple(int(part) for part in extension["version"].split("."))
         ),
     )
+
+
+async def partitions(connection: Connection, table: Table) -> list[Table]:
+    """The tables that hold the rows of a partitioned one, foreign ones left out."""
+    names = await connection.fetch(PARTITIONS, table.oid)
+    return [await resolve(connection, row["name"]) for row in names]
 
 
 async def vector_indexes(

@@ -51,7 +51,9 @@ WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
 
-# The column of an index on an expression, such as e::halfvec(384), is what it depends on.
+# The column of an index on an expression, such as e::halfvec(384), is what it depends on. The
+# index of a partitioned table holds nothing itself; its partitions' are named where one of those
+# is asked for, and where no index of the whole has them.
 INDEXES = """
 SELECT ic.relname AS name,
        tn.nspname AS schema,
@@ -64,6 +66,7 @@ SELECT ic.relname AS name,
        END AS metric,
        oc.opcname LIKE 'halfvec%' AND ct.typname = 'vector' AS half,
        i.indpred IS NOT NULL AS partial,
+       ic.relkind = 'I' AS partitioned,
        ic.reloptions AS options,
        CASE
            WHEN i.indisvalid THEN 'valid'
@@ -71,7 +74,11 @@ SELECT ic.relname AS name,
                         WHERE p.index_relid = ic.oid) THEN 'building'
            ELSE 'invalid'
        END AS state,
-       pg_catalog.pg_relation_size(ic.oid) AS size_bytes,
+       CASE WHEN ic.relkind = 'I'
+           THEN (SELECT coalesce(sum(pg_catalog.pg_relation_size(relid)), 0)::bigint
+                 FROM pg_catalog.pg_partition_tree(ic.oid))
+           ELSE pg_catalog.pg_relation_size(ic.oid)
+       END AS size_bytes,
        pg_catalog.pg_get_indexdef(ic.oid) AS definition
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
@@ -85,8 +92,18 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = tc.oid AND a.attnum = coalesce(
      WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = ic.oid
        AND d.refobjid = tc.oid AND d.refobjsubid > 0))
 JOIN pg_catalog.pg_type ct ON ct.oid = a.atttypid
-WHERE ($1::oid IS NULL OR i.indrelid = $1) AND NOT tc.relispartition
+WHERE CASE WHEN $1::oid IS NULL THEN NOT ic.relispartition ELSE i.indrelid = $1 END
 ORDER BY tn.nspname, ic.relname
+"""
+
+# The tables that hold a partitioned table's rows, at whatever depth.
+PARTITIONS = """
+SELECT format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_catalog.pg_partition_tree($1::oid) p
+JOIN pg_catalog.pg_class c ON c.oid = p.relid AND c.relkind = 'r'
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE p.isleaf AND p.relid <> $1
+ORDER BY 1
 """
 
 VECTOR_TABLES = """

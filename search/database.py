@@ -2,12 +2,19 @@
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, get_args
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
+from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.faults import as_embedding_error
+
+SessionAttributes = Literal[
+    "any", "primary", "standby", "prefer-standby", "read-write", "read-only"
+]
+"""Which servers will do, as libpq's parameter of this name has them."""
 
 
 class Database:
@@ -32,19 +39,24 @@ class Database:
         max_size: int = 10,
         connect_seconds: float = 5.0,
         pgbouncer: bool = False,
+        target_session_attrs: SessionAttributes | None = None,
     ) -> Self:
         """Open `min_size` connections now and up to `max_size` when needed.
 
         Args:
-            dsn: `postgresql://user:password@host:port/database`.
-            connect_seconds: how long to wait for the server, for each connection.
+            dsn: `postgresql://user:password@host:port/database`; of several servers, a primary
+                and its standbys, `postgresql://user@one:5432,two:5432/database`.
+            connect_seconds: how long to wait, for each connection; the hosts of one share it.
             pgbouncer: the address is a PgBouncer in transaction mode, where prepared statements
                 do not last: nothing is cached and each statement is prepared anew.
+            target_session_attrs: each connection is to the first host that is so:
+                "read-write" for a pool that writes, "prefer-standby" for one that reads and
+                spares the primary. By default what `dsn` says, or any.
 
         Raises:
             DatabaseUnavailable: the server cannot be reached or refuses; the message names the
                 address without its password.
-            InvalidInput: `dsn` is no PostgreSQL address.
+            InvalidInput: `dsn` is no PostgreSQL address, or `target_session_attrs` is unknown.
         """
         address = _without_password(dsn)
         try:
@@ -55,6 +67,7 @@ class Database:
                     max_size=max_size,
                     timeout=connect_seconds,
                     statement_cache_size=0 if pgbouncer else 100,
+                    target_session_attrs=_checked(target_session_attrs),
                     server_settings={"application_name": "vla-embeddings"},
                 )
         except Exception as error:
@@ -78,6 +91,17 @@ class Database:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _checked(attributes: SessionAttributes | None) -> SessionAttribute | None:
+    if attributes is None:
+        return None
+    if attributes not in get_args(SessionAttributes):
+        raise InvalidInput(
+            f"target_session_attrs must be one of {', '.join(get_args(SessionAttributes))}; "
+            f"got {attributes!r}."
+        )
+    return SessionAttribute(attributes)
 
 
 def _without_password(dsn: str) -> str:

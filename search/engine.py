@@ -107,8 +107,12 @@ async def _records(
 def _reached(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> bool:
     """Whether a row is past `limit`, so that what is missing would be past it too.
 
-    A row without a distance comes after all others, and never from an index.
+    A row without a distance comes after all others, and never from an index. Of a partitioned
+    table each partition has a scan of its own: that one is past the limit says nothing of the
+    others.
     """
+    if nearest.table.kind == "p":
+        return False
     metric = nearest.metric
     distances = [record[len(nearest.columns)] for record in records]
     return any(d is None or not metric.passes(metric.score_of(d), limit) for d in distances)

@@ -46,6 +46,11 @@ def as_embedding_error(error: Exception, *, address: str | None) -> EmbeddingErr
         # "connection is closed", "pool is closing", "has been released back to the pool"
         lost = "clos" in str(error) or "released" in str(error)
         return (DatabaseUnavailable if lost else SearchError)(f"{_place(address)}: {error}")
+    if isinstance(error, asyncpg.exceptions.TargetServerAttributeNotMatched):
+        return DatabaseUnavailable(
+            f"{_place(address)}: no server is as target_session_attrs demands, such as a primary "
+            "for read-write. Check which hosts are named and up."
+        )
     if isinstance(error, asyncpg.InternalClientError):  # of a connection about to be closed
         return DatabaseUnavailable(f"{_place(address)}: the connection broke: {error}")
     if isinstance(error, TimeoutError):

@@ -1,38 +1,12 @@
 """Creating, listing and dropping HNSW and IVFFlat indexes."""
 
-import logging
-from collections.abc import Callable
-from contextlib import nullcontext
-from typing import Literal
-
-import asyncpg
-
 from vla_embeddings.config import embedding_config
-from vla_embeddings.errors import InvalidInput, SearchError, UnknownName
-from vla_embeddings.search.building import (
-    BUILD_SECONDS,
-    BuildProgress,
-    build,
-    drop_invalid,
-    keeps_session,
-    reporting,
-    sole_builder,
-)
-from vla_embeddings.search.catalog import VectorIndex, forget, quoted, resolve, vector_indexes
-from vla_embeddings.search.definition import IndexDefinition
-from vla_embeddings.search.handles import Connection, Handle, connected, opens_connections
-from vla_embeddings.search.metric import MetricName, metric_named
-
-logger = logging.getLogger(__name__)
-
-Progress = Callable[[BuildProgress], None]
-
-# MB given to a build where the caller does not say; PostgreSQL's own default is 64.
-MAX_DEFAULT_MEMORY = 1024
-MIN_DEFAULT_MEMORY = 64
-
-# IVFFlat learns its lists from the rows there are; below this many a list they are arbitrary.
-MIN_ROWS_PER_LIST = 30
+from vla_embeddings.errors import InvalidInput, UnknownName
+from vla_embeddings.search.building import drop
+from vla_embeddings.search.catalog import VectorIndex, forget, resolve, vector_indexes
+from vla_embeddings.search.creating import Progress, create_index
+from vla_embeddings.search.handles import Handle, connected
+from vla_embeddings.search.metric import MetricName
 
 
 async def create_hnsw_index(
@@ -52,7 +26,9 @@ async def create_hnsw_index(
     """Build an HNSW index, unless an equal one is there.
 
     An invalid leftover of a build that broke off is removed and built anew. Two builders on one
-    table wait for each other. A cancelled or failed build leaves nothing behind.
+    table wait for each other. A cancelled or failed build leaves nothing behind, but for the
+    partitions that are done: of a partitioned table each is indexed in turn, and the next build
+    goes on with the rest.
 
     Args:
         m: links of each vector, 2 to 100; by default `embedding_config.hnsw_m`.
@@ -63,7 +39,8 @@ async def create_hnsw_index(
         half: index `vector` in half precision: half the size, and results are still scored in
             full.
         concurrently: let others write meanwhile. By default so, but not in an open transaction,
-            which cannot; there, the index is the transaction's.
+            which cannot; there, the index is the transaction's. Writes to a partitioned table
+            wait for a moment at the end.
         memory_mb: maintenance_work_mem of this build; by default what the graph needs, from 64
             to 1,024 MB.
         workers: parallel workers of this build; by default the server's
@@ -79,7 +56,7 @@ async def create_hnsw_index(
         SearchError: another definition is in the way, or the server cannot do it.
         DatabaseUnavailable: the server cannot be reached, or the connection was lost.
     """
-    return await _create(
+    return await create_index(
         db,
         table,
         embedding_column,
@@ -117,7 +94,7 @@ async def create_ivfflat_index(
     As `create_hnsw_index`, but for `lists`, 1 to 32,768. pgvector's README advises rows / 1000
     up to a million rows and the square root of the rows beyond.
     """
-    return await _create(
+    return await create_index(
         db,
         table,
         embedding_column,
@@ -149,7 +126,8 @@ async def drop_index(db: Handle, name: str, *, concurrently: bool | None = None)
     """Drop one HNSW or IVFFlat index, named `index` or `schema.index`.
 
     Args:
-        concurrently: as in `create_hnsw_index`.
+        concurrently: as in `create_hnsw_index`; a partitioned table's index cannot be dropped
+            so, but in a moment.
 
     Returns:
         What it was.
@@ -170,126 +148,6 @@ async def drop_index(db: Handle, name: str, *, concurrently: bool | None = None)
         if len(found) > 1:
             schemas = ", ".join(index.schema for index in found)
             raise InvalidInput(f"{name} is in several schemas ({schemas}); say schema.{name}.")
-        if concurrently is None:
-            concurrently = not connection.is_in_transaction()
-        await connection.execute(
-            f"DROP INDEX {'CONCURRENTLY ' if concurrently else ''}"
-            f"{quoted(found[0].schema)}.{quoted(found[0].name)}",
-            timeout=BUILD_SECONDS,
-        )
+        await drop(connection, found[0], concurrently=concurrently)
     forget()
     return found[0]
-
-
-async def _create(
-    db: Handle,
-    table: str,
-    embedding_column: str,
-    *,
-    method: Literal["hnsw", "ivfflat"],
-    options: dict[str, int],
-    distance_metric: MetricName,
-    half: bool,
-    concurrently: bool | None,
-    memory_mb: int | None,
-    workers: int | None,
-    progress: Progress | None,
-) -> VectorIndex:
-    metric = metric_named(distance_metric)
-    async with connected(db, writing=concurrently is False) as connection:
-        forget()  # what is remembered may be a table of this name that is no more
-        target = await resolve(connection, table, (embedding_column,))
-        column = target.vector_column(embedding_column)
-        definition = IndexDefinition(target, column, method, metric, half, options)
-        if concurrently is None:
-            concurrently = not connection.is_in_transaction()
-        pooled = concurrently and not await keeps_session(connection)
-        if pooled and (equal := await _equal(connection, definition)) is not None:
-            return equal
-        scope = nullcontext() if concurrently else connection.transaction()
-        async with scope, sole_builder(connection, target):
-            if (equal := await _equal(connection, definition)) is not None:
-                return equal
-            await drop_invalid(connection, definition)
-            settings = await _build_settings(connection, definition, memory_mb, workers)
-            watcher = progress if opens_connections(db) else None
-            async with reporting(db, target, watcher):
-                await _build(connection, definition, concurrently, settings)
-        forget()
-        built = await _equal(connection, definition)
-    if built is None:
-        raise SearchError(f"{definition.name} was dropped while it was built.")
-    logger.info("Built %s (%.1f MB)", built.name, built.size_bytes / 2**20)
-    return built
-
-
-async def _equal(connection: Connection, definition: IndexDefinition) -> VectorIndex | None:
-    """The valid index that `definition` asks for; SearchError where another is in its place."""
-    rivals = [
-        index
-        for index in await vector_indexes(connection, definition.table.oid)
-        if definition.rivals(index)
-    ]
-    for index in rivals:
-        if index.state == "valid" and definition.equals(index):
-            return index
-    for index in rivals:
-        if index.state != "invalid":
-            raise SearchError(
-                f"{definition.table.sql}.{definition.column.sql} already has the index "
-                f"{index.name} ({index.state}): {index.definition}. Asked for was: "
-                f"{definition.create_statement(concurrently=False)}. Drop it first: "
-                f"drop_index(db, {index.name!r})."
-            )
-    return None
-
-
-async def _build(
-    connection: Connection,
-    definition: IndexDefinition,
-    concurrently: bool,
-    settings: dict[str, str],
-) -> None:
-    try:
-        await build(connection, definition, concurrently=concurrently, settings=settings)
-    except asyncpg.DiskFullError as error:
-        # Parallel workers share the graph in /dev/shm, which containers often keep at 64 MB.
-        if "shared memory" not in str(error):
-            raise
-        logger.warning("%s; building without parallel workers", error)
-        alone = {**settings, "max_parallel_maintenance_workers": "0"}
-        await build(connection, definition, concurrently=concurrently, settings=alone)
-
-
-async def _build_settings(
-    connection: Connection,
-    definition: IndexDefinition,
-    memory_mb: int | None,
-    workers: int | None,
-) -> dict[str, str]:
-    for name, value, least in (("memory_mb", memory_mb, 1), ("workers", workers, 0)):
-        if value is not None and (type(value) is not int or value < least):
-            raise InvalidInput(f"{name} must be a whole number from {least}; got {value!r}.")
-    rows = await connection.fetchval(
-        f"SELECT count({definition.column.sql}) FROM {definition.table.sql}", timeout=BUILD_SECONDS
-    )
-    lists = definition.options.get("lists", 0)
-    if rows < MIN_ROWS_PER_LIST * lists:
-        logger.warning(
-            "An IVFFlat index of %d lists over %d rows will find little; build it after the "
-            "rows are in, or with fewer lists",
-            lists,
-            rows,
-        )
-    needed = definition.build_megabytes(rows)
-    given = memory_mb or max(MIN_DEFAULT_MEMORY, min(needed, MAX_DEFAULT_MEMORY))
-    if given < needed:
-        logger.warning(
-            "The index needs about %d MB to be built fast and is given %d; see memory_mb",
-            needed,
-            given,
-        )
-    settings = {"maintenance_work_mem": f"{given}MB", "statement_timeout": "0"}
-    if workers is not None:
-        settings["max_parallel_maintenance_workers"] = str(workers)
-    return settings

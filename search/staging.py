@@ -23,7 +23,7 @@ _STAGED = f"pg_temp.{_NAME}"
 async def update_rows(
     connection: Connection, target: Table, rows: Rows, *, before: Before = None
 ) -> int:
-    """Store the vectors of `rows` where their one other column says, and count them.
+    """Store the vectors of `rows` where their other columns say, and count them.
 
     All or none: in the caller's transaction it is a savepoint. Ids without a row are named in a
     warning. `before` is awaited between staging and UPDATE, or at the start where that is better.
@@ -56,7 +56,8 @@ async def _may_idle(connection: Connection, target: Table, column: Column) -> bo
 
 
 async def _update(connection: Connection, target: Table, rows: Rows) -> int:
-    [key], column, count = rows.columns, rows.column, len(rows.vectors)
+    column, count = rows.column, len(rows.vectors)
+    same = " AND ".join(f"t.{key.sql} = staged.{key.sql}" for key in rows.columns)
     # The inner LIMIT tells the planner how many there are: it thinks vectors so much smaller than
     # they are that it would expect 27 times as many. Of a LIMIT it cannot see it expects a tenth,
     # and looks rows up by their key rather than read the whole table for a hash: its costs are
@@ -65,19 +66,20 @@ async def _update(connection: Connection, target: Table, rows: Rows) -> int:
         f"UPDATE {target.sql} AS t SET {column.sql} = staged.{column.sql} "
         f"FROM (SELECT * FROM (SELECT * FROM {_STAGED} LIMIT {count}) AS known "
         f"LIMIT (SELECT {count})) AS staged "
-        f"WHERE t.{key.sql} = staged.{key.sql}"
+        f"WHERE {same}"
     )
     changed = int(status.rpartition(" ")[2])
     if changed < count:
+        keys = ", ".join(f"staged.{key.sql}" for key in rows.columns)
         missing = await connection.fetch(
-            f"SELECT staged.{key.sql} FROM {_STAGED} AS staged WHERE NOT EXISTS "
-            f"(SELECT FROM {target.sql} AS t WHERE t.{key.sql} = staged.{key.sql}) LIMIT 5"
+            f"SELECT {keys} FROM {_STAGED} AS staged WHERE NOT EXISTS "
+            f"(SELECT FROM {target.sql} AS t WHERE {same}) LIMIT 5"
         )
         logger.warning(
             "%d of %d ids have no row in %s, among them %s",
             count - changed,
             count,
             target.sql,
-            ", ".join(repr(row[0]) for row in missing),
+            ", ".join(repr(row[0] if len(row) == 1 else tuple(row)) for row in missing),
         )
     return changed

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.binding import Parameters, fetch, plain
-from vla_embeddings.search.catalog import resolve
+from vla_embeddings.search.catalog import Column, Table, resolve
 from vla_embeddings.search.copying import Rows, copy_rows
 from vla_embeddings.search.fingerprint import claim_column
 from vla_embeddings.search.handles import Handle, connected, has_free_connection
@@ -16,6 +16,8 @@ from vla_embeddings.search.vectors import Vector, checked, checked_matrix
 
 Item: TypeAlias = Mapping[str, object]
 Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
+IdColumn: TypeAlias = str | Sequence[str]
+"""The column that identifies a row, or the several that do together; an id is then a tuple."""
 
 CHUNK_ROWS = 5000
 
@@ -23,7 +25,7 @@ CHUNK_ROWS = 5000
 async def index_embedding(
     db: Handle,
     table: str,
-    id_column: str,
+    id_column: IdColumn,
     id_value: object,
     embedding_column: str,
     embedding: Vector | None,
@@ -34,6 +36,8 @@ async def index_embedding(
     """Store one vector in the row with this id; None clears it.
 
     Args:
+        id_column: one column, or several that identify a row together, such as the primary key
+            of a partitioned table; `id_value` is then a tuple of as many values.
         embedding: array or sequence of shape (d,), d as in the column.
         fingerprint: what made the vector. The column remembers it, and vectors of another are
             then refused.
@@ -49,19 +53,20 @@ async def index_embedding(
         DatabaseUnavailable: the server cannot be reached, or the connection was lost.
     """
     async with connected(db, writing=True) as connection:
-        target = await resolve(connection, table, (id_column, embedding_column))
+        target = await resolve(connection, table, (*_names(id_column), embedding_column))
         column = target.vector_column(embedding_column)
-        key = target.scalar_column(id_column)
+        keys = _keys(target, id_column)
         parameters, value = Parameters(), "NULL"
         if embedding is not None:
             vector = checked(embedding, column, what=f"embedding of {id_column} {id_value!r}")
             value = f"{parameters.bind_vector(vector, column)}::{column.type}"
-        row_id = parameters.bind(_id(id_value), key)
+        ids = zip(keys, _id(id_value, id_column), strict=True)
+        condition = " AND ".join(f"t.{key.sql} = {parameters.bind(v, key)}" for key, v in ids)
         await claim_column(connection, target, column, fingerprint, force=force)
         changed = await fetch(
             connection,
             f"UPDATE {target.sql} AS t SET {column.sql} = {value} "
-            f"WHERE t.{key.sql} = {row_id} RETURNING true",
+            f"WHERE {condition} RETURNING true",
             parameters,
         )
     return bool(changed)
@@ -70,7 +75,7 @@ async def index_embedding(
 async def batch_index_embeddings(
     db: Handle,
     table: str,
-    id_column: str,
+    id_column: IdColumn,
     embedding_column: str,
     embeddings: Items,
     *,
@@ -86,6 +91,7 @@ async def batch_index_embeddings(
     and are named in a warning.
 
     Args:
+        id_column: as in `index_embedding`.
         embeddings: `{"id": ..., "embedding": ...}` each, from any iterable or async iterable.
         chunk_rows: rows of one chunk, 1 to 100,000.
 
@@ -98,19 +104,21 @@ async def batch_index_embeddings(
     """
 
     async def store(chunk: _Chunk, before: Before) -> int:
-        pairs = [_pair(item, chunk.start + place) for place, item in enumerate(chunk.items)]
-        ids = [row_id for row_id, _ in pairs]
-        last = {row_id: place for place, row_id in enumerate(ids)}
+        pairs = [
+            _pair(item, chunk.start + place, id_column) for place, item in enumerate(chunk.items)
+        ]
+        last = {row_id: place for place, (row_id, _) in enumerate(pairs)}
         async with connected(db, writing=True) as connection:
-            target = await resolve(connection, table, (id_column, embedding_column))
+            target = await resolve(connection, table, (*_names(id_column), embedding_column))
             column = target.vector_column(embedding_column)
-            name = _row_name(chunk.start, ids)
+            name = _row_name(chunk.start, [plain(item["id"]) for item in chunk.items])
             vectors = checked_matrix([vector for _, vector in pairs], column, name=name)
             await claim_column(connection, target, column, fingerprint, force=force)
-            key = target.scalar_column(id_column)
+            keys = _keys(target, id_column)
             if len(last) < len(pairs):
                 vectors = vectors[list(last.values())]
-            rows = Rows([key], [list(last)], column, vectors)
+            ids = [list(values) for values in zip(*last, strict=True)]
+            rows = Rows(keys, ids, column, vectors)
             return await update_rows(connection, target, rows, before=before)
 
     return await store_in_order(
@@ -194,21 +202,42 @@ async def _batches(items: Items, size: int) -> AsyncIterator[list[Item]]:
         yield batch
 
 
-def _pair(item: Item, place: int) -> tuple[object, object]:
+def _pair(item: Item, place: int, id_column: IdColumn) -> tuple[tuple[object, ...], object]:
     try:
         row_id, embedding = item["id"], item["embedding"]
     except (KeyError, TypeError, IndexError):
         raise InvalidInput(
             f'row {place}: expected {{"id": ..., "embedding": ...}}; got {item!r}.'
         ) from None
-    return _id(row_id), embedding
+    return _id(row_id, id_column), embedding
 
 
-def _id(value: object) -> object:
+def _id(value: object, id_column: IdColumn) -> tuple[object, ...]:
+    """One value for each of the columns."""
+    if isinstance(id_column, str):
+        return (_single(value),)
+    names = _names(id_column)
+    if not isinstance(value, (tuple, list)) or len(value) != len(names):
+        raise InvalidInput(f"An id must be a tuple ({', '.join(names)}); got {value!r}.")
+    return tuple(map(_single, value))
+
+
+def _single(value: object) -> object:
     value = plain(value)
     if value is None or isinstance(value, (list, dict, set)):
         raise InvalidInput(f"An id must be a single value; got {value!r}.")
     return value
+
+
+def _names(id_column: IdColumn) -> Sequence[str]:
+    names = (id_column,) if isinstance(id_column, str) else id_column
+    if not names:
+        raise InvalidInput("id_column must name at least one column.")
+    return names
+
+
+def _keys(table: Table, id_column: IdColumn) -> list[Column]:
+    return [table.scalar_column(name) for name in _names(id_column)]
 
 
 def _row_name(start: int, ids: Sequence[object] | None = None) -> Callable[[int], str]:

@@ -22,6 +22,7 @@ catches sensibly:
     ├── DatabaseUnavailable (ConnectionError)  PostgreSQL is down or refuses
     ├── UnknownName (LookupError)            a table or column that does not exist
     ├── SearchError (RuntimeError)           PostgreSQL or pgvector cannot do what was asked
+    ├── EngineError (RuntimeError)           Ray cannot be had, or failed under a backfill
     └── LocalServerError (RuntimeError)      an embedded server did not start
 """
 
@@ -100,6 +101,10 @@ class UnknownName(EmbeddingError, LookupError):
 
 class SearchError(EmbeddingError, RuntimeError):
     """PostgreSQL or pgvector cannot do what was asked."""
+
+
+class EngineError(EmbeddingError, RuntimeError):
+    """Ray cannot be reached or started, or failed while it carried out a backfill."""
 
 
 class LocalServerError(EmbeddingError, RuntimeError):

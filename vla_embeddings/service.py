@@ -90,7 +90,7 @@ class EmbeddingService:
         self._vectors = ReadThrough(cache)
         self._closed = False
         self._pool = ThreadPoolExecutor(
-            available_cpus(),
+            config.threads or available_cpus(),
             "vla-embeddings-pixels",
             initializer=lower_priority,
             initargs=(config.nice,),

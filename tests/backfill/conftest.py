@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.backfill.recorded import vector_of
 from vla_embeddings.backfill import BackfillProgress
 from vla_embeddings.samples import make_instructions
 from vla_embeddings.search import Database
@@ -66,3 +67,24 @@ async def stored(db: Database) -> dict[int, NDArray[np.float32]]:
         f"SELECT id, {COLUMN}::real[] AS vector FROM {TABLE} WHERE {COLUMN} IS NOT NULL"
     )
     return {row["id"]: np.array(row["vector"], np.float32) for row in rows}
+
+
+async def count_writes(db: Database) -> None:
+    """From now on, `writes` has a row for each vector that was written and committed."""
+    await db.pool.execute(
+        "CREATE TABLE writes (id bigint);"
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO writes VALUES (NEW.id); RETURN NEW; END';"
+        f"CREATE TRIGGER note AFTER UPDATE OF {COLUMN} ON {TABLE} "
+        "FOR EACH ROW EXECUTE FUNCTION note()"
+    )
+
+
+async def expect_all(db: Database, instructions: list[str]) -> None:
+    """Each row has the vector that `RecordedService` makes of it, and was written once."""
+    vectors = await stored(db)
+    assert len(vectors) == len(instructions)
+    for key, vector in vectors.items():
+        np.testing.assert_array_equal(vector, vector_of(instructions[key - 1]))
+    written = await db.pool.fetch("SELECT id FROM writes ORDER BY id")
+    assert [row["id"] for row in written] == list(range(1, len(instructions) + 1))

@@ -6,6 +6,7 @@ every text that it embeds to the file that the second names.
 
 import asyncio
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,12 @@ class RecordedService(EmbeddingService):
         await self.go_on.wait()
         await asyncio.sleep(SECONDS)
         return [vector_of(text) for text in texts]
+
+
+def noted_service(folder: Path) -> RecordedService:
+    """A service in a process of its own, whose id is a file of `folder`, beside its `record`."""
+    (folder / f"{os.getpid()}.pid").touch()
+    return RecordedService(folder / "record")
 
 
 async def _work(dsn: str, record: str) -> None:

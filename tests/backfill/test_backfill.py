@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.backfill.conftest import COLUMN, NAMES, TABLE, Fill, add_rows, after_a_block, stored
-from tests.backfill.recorded import RecordedService
+from tests.backfill.recorded import RecordedService, vector_of
+from tests.search.partitioned import KEYS, make_partitioned
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings.backfill import BackfillProgress, BackfillReport, backfill
 from vla_embeddings.backfill.pace import Pace
@@ -186,34 +187,37 @@ async def test_a_key_may_be_of_any_type_that_has_an_order(
     assert report.index is not None
 
 
-async def test_a_partitioned_table_is_filled_and_indexed(
-    db: Database, service: EmbeddingService
-) -> None:
+@pytest.mark.parametrize("table", KEYS)
+async def test_a_partitioned_table_is_filled_and_indexed(db: Database, table: str) -> None:
+    """By hash, and by list, where the primary key has two columns and ids alone are not unique."""
+    await make_partitioned(db, np.eye(384, dtype=np.float32))
     await db.pool.execute(
-        f"CREATE TABLE parts (id int PRIMARY KEY, note text, {COLUMN} vector(384)) "
-        "PARTITION BY HASH (id); "
-        "CREATE TABLE p0 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
-        "CREATE TABLE p1 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
-        "INSERT INTO parts SELECT n, 'lift ' || n % 9 FROM generate_series(1, 600) AS n"
+        f"UPDATE {table} SET {COLUMN} = NULL, instruction = customer_id || ' lifts ' || id;"
+        f"UPDATE {table} SET instruction = NULL WHERE customer_id = 'customer_3' AND id > 80"
     )
 
     report = await backfill(
-        db, service, table="parts", source_column="note", embedding_column=COLUMN
+        db, RecordedService([]), table=table, source_column="instruction", embedding_column=COLUMN
     )
 
-    assert report.embedded == 600
-    assert [index.name for index in await list_indexes(db, "parts")] == [report.index]
+    rows = await db.pool.fetch(f"SELECT *, {COLUMN}::real[] AS vector FROM {table}")
+    assert report.embedded == sum(row["vector"] is not None for row in rows)
+    assert {row.id for row in report.failed} == {
+        row["id"] if table == "by_hash" else (row["customer_id"], row["id"])
+        for row in rows
+        if row["instruction"] is None
+    }
+    for row in rows:
+        if row["vector"] is not None:
+            np.testing.assert_array_equal(row["vector"], vector_of(row["instruction"]))
+    [index] = await list_indexes(db, table)
+    assert (index.name, index.state, index.partitioned) == (report.index, "valid", True)
 
 
 @pytest.mark.parametrize(
     ("definition", "error", "words"),
     [
         ("TABLE t (id int, s text, e vector(384))", InvalidInput, "has no primary key"),
-        (
-            "TABLE t (a int, b int, s text, e vector(384), PRIMARY KEY (a, b))",
-            InvalidInput,
-            r"the key \(a, b\).*one column",
-        ),
         (
             f"VIEW t AS SELECT id, instruction AS s, {COLUMN} AS e FROM {TABLE}",
             InvalidInput,

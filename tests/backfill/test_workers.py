@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 import asyncpg
-import numpy as np
 import pytest
 
-from tests.backfill.conftest import COLUMN, NAMES, TABLE, Fill, stored
-from tests.backfill.recorded import RecordedService, vector_of
+from tests.backfill.conftest import NAMES, TABLE, Fill, count_writes, expect_all
+from tests.backfill.recorded import RecordedService
 from vla_embeddings.backfill import backfill
 from vla_embeddings.errors import DatabaseUnavailable
 from vla_embeddings.search import Database, list_indexes
@@ -19,30 +18,10 @@ IN_FLIGHT = 3 * 256
 ROOT = Path(__file__).parents[2]
 
 
-async def _count_writes(db: Database) -> None:
-    """From now on, `writes` has a row for each vector that was written and committed."""
-    await db.pool.execute(
-        "CREATE TABLE writes (id bigint);"
-        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN INSERT INTO writes VALUES (NEW.id); RETURN NEW; END';"
-        f"CREATE TRIGGER note AFTER UPDATE OF {COLUMN} ON {TABLE} "
-        "FOR EACH ROW EXECUTE FUNCTION note()"
-    )
-
-
 async def _worker(dsn: str, record: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.backfill.recorded", dsn, str(record)), cwd=ROOT
     )
-
-
-async def _expect_all(db: Database, instructions: list[str]) -> None:
-    vectors = await stored(db)
-    assert len(vectors) == len(instructions)
-    for key, vector in vectors.items():
-        np.testing.assert_array_equal(vector, vector_of(instructions[key - 1]))
-    written = await db.pool.fetch("SELECT id FROM writes ORDER BY id")
-    assert [row["id"] for row in written] == list(range(1, len(instructions) + 1))
 
 
 async def test_a_run_killed_at_random_is_gone_on_with_and_nothing_is_done_twice(
@@ -50,7 +29,7 @@ async def test_a_run_killed_at_random_is_gone_on_with_and_nothing_is_done_twice(
 ) -> None:
     """But for the rows in flight at each kill: those are embedded again, and written once."""
     instructions = await fill(8000)
-    await _count_writes(db)
+    await count_writes(db)
     record, generator, kills = tmp_path / "record", random.Random(0), 10
     for _ in range(kills):
         goal = await db.pool.fetchval("SELECT count(*) FROM writes") + generator.randrange(600)
@@ -63,7 +42,7 @@ async def test_a_run_killed_at_random_is_gone_on_with_and_nothing_is_done_twice(
     last = await _worker(dsn, record)
     assert await last.wait() == 0
 
-    await _expect_all(db, instructions)
+    await expect_all(db, instructions)
     embedded = record.read_text().splitlines()
     assert set(embedded) == set(instructions)
     assert len(embedded) <= len(instructions) + kills * IN_FLIGHT
@@ -74,7 +53,7 @@ async def test_workers_beside_each_other_share_the_rows_without_overlap(
     db: Database, dsn: str, fill: Fill
 ) -> None:
     instructions = await fill(6000)
-    await _count_writes(db)
+    await count_writes(db)
     async with await Database.connect(dsn) as other:
         records: tuple[list[str], list[str]] = ([], [])
         reports = await asyncio.gather(
@@ -84,7 +63,7 @@ async def test_workers_beside_each_other_share_the_rows_without_overlap(
             )
         )
 
-    await _expect_all(db, instructions)
+    await expect_all(db, instructions)
     assert sorted(records[0] + records[1]) == sorted(instructions)
     assert [report.embedded for report in reports] == [len(record) for record in records]
     assert all(report.embedded > 1000 for report in reports)
@@ -144,7 +123,7 @@ async def test_a_database_that_goes_away_is_said_and_the_next_run_goes_on(
     db: Database, dsn: str, fill: Fill
 ) -> None:
     instructions = await fill(3000)
-    await _count_writes(db)
+    await count_writes(db)
     killer = await asyncpg.connect(dsn)
     for _ in range(3):
         service = RecordedService([])
@@ -161,7 +140,7 @@ async def test_a_database_that_goes_away_is_said_and_the_next_run_goes_on(
     await killer.close()
 
     assert (await backfill(db, RecordedService([]), **NAMES)).left == 0
-    await _expect_all(db, instructions)
+    await expect_all(db, instructions)
 
 
 async def test_a_cancelled_run_leaves_no_lock_behind(db: Database, fill: Fill) -> None:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from numpy.typing import NDArray
 
+from tests.search.partitioned import make_partitioned
 from vla_embeddings.search import (
     Database,
     create_hnsw_index,
@@ -50,6 +51,7 @@ def rows_of(vectors: Vectors) -> list[dict[str, object]]:
 
 FILLED = unit_vectors(3000)
 FILLED.flags.writeable = False
+PARTITIONED = FILLED[:1200]
 
 
 async def _fill(db: Database) -> None:
@@ -61,11 +63,16 @@ async def _index(db: Database) -> None:
     await create_hnsw_index(db, TABLE, COLUMN)
 
 
+async def _partition(db: Database) -> None:
+    await make_partitioned(db, PARTITIONED)
+
+
 # What each kind of database starts as, and what it gets.
 _KINDS: dict[str, tuple[str | None, Callable[[Database], Awaitable[None]]]] = {
     "empty": (None, create_schema),
     "filled": ("empty", _fill),
     "indexed": ("filled", _index),
+    "partitioned": ("empty", _partition),
 }
 
 
@@ -123,14 +130,14 @@ async def template(postgres_dsn: str) -> AsyncIterator[Templates]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def dsn(request: pytest.FixtureRequest, template: Templates) -> AsyncIterator[str]:
     """The address of this test's own database."""
-    [kind] = {"filled", "indexed"}.intersection(request.fixturenames) or {"empty"}
+    [kind] = {"filled", "indexed", "partitioned"}.intersection(request.fixturenames) or {"empty"}
     async with template.copied(kind) as dsn:
         yield dsn
 
 
 @pytest.fixture
 async def db(dsn: str) -> AsyncIterator[Database]:
-    """A pool on this test's own database, empty unless it asks for `filled` or `indexed`."""
+    """A pool on this test's own database, empty unless it asks for another kind."""
     async with await Database.connect(dsn, max_size=4) as database:
         yield database
 
@@ -145,6 +152,12 @@ def filled() -> Vectors:
 def indexed() -> Vectors:
     """As `filled`; they have an HNSW index for the cosine distance."""
     return FILLED
+
+
+@pytest.fixture
+def partitioned() -> Vectors:
+    """The vectors of the 1,200 rows of `db`'s two tables, see `partitioned.py`; no index yet."""
+    return PARTITIONED
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -3,14 +3,16 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 
 from tests.search.conftest import COLUMN, TABLE, rows_of, unit_vectors
 from tests.search.test_faults import JOBS
-from vla_embeddings.errors import DatabaseUnavailable, SearchError
+from vla_embeddings.errors import DatabaseUnavailable, InvalidInput, SearchError
 from vla_embeddings.local import LocalPostgres
 from vla_embeddings.local.process import run, unprivileged_account
 from vla_embeddings.search import (
@@ -99,15 +101,20 @@ async def test_a_crash_in_the_middle_of_a_call_is_said_and_the_next_one_works(
             await JOBS[work](db)
 
 
+async def _caught_up(db: Database, standby: Database) -> None:
+    """Return once `standby` has all that `db` wrote."""
+    written = await db.pool.fetchval("SELECT pg_current_wal_lsn()")
+    replayed = "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn"
+    # Nothing announces it: the standby has to be asked.
+    while not await standby.pool.fetchval(replayed, written):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
 async def test_a_standby_can_be_searched_but_not_written(cluster: Cluster, db: Database) -> None:
     address = cluster.start_standby()
     await insert_embeddings(db, TABLE, COLUMN, [{"instruction": "late", COLUMN: -VECTORS[0]}])
     async with await Database.connect(address) as standby:
-        written = await db.pool.fetchval("SELECT pg_current_wal_lsn()")
-        replayed = "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn"
-        # Nothing announces it: the standby has to be asked.
-        while not await standby.pool.fetchval(replayed, written):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await _caught_up(db, standby)
 
         [row] = await cosine_similarity_search(standby, TABLE, COLUMN, -VECTORS[0])
         assert row["instruction"] == "late"
@@ -116,3 +123,50 @@ async def test_a_standby_can_be_searched_but_not_written(cluster: Cluster, db: D
                 await JOBS[work](standby)
         with pytest.raises(SearchError, match="write to the primary"):
             await create_hnsw_index(standby, TABLE, COLUMN, distance_metric="euclidean")
+
+
+async def _is_standby(db: Database) -> bool:
+    """Which server a new connection of this pool leads to, once the old ones are found dead."""
+    for _ in range(3):
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return bool(await db.pool.fetchval("SELECT pg_is_in_recovery()"))
+    raise AssertionError("no connection")
+
+
+async def test_one_address_of_both_servers_splits_reads_from_writes(
+    cluster: Cluster, db: Database
+) -> None:
+    """Reads go on when either server is down, writes while the primary is up."""
+    cluster.start_standby()
+    both = f"postgresql://postgres@/postgres?host={cluster.folder},{cluster.folder}&port="
+    orders = "5432,5433", "5433,5432"
+    for place, ports in enumerate(orders):
+        async with (
+            await Database.connect(both + ports, target_session_attrs="read-write") as writes,
+            await Database.connect(both + ports, target_session_attrs="prefer-standby") as reads,
+        ):
+            await insert_embeddings(writes, TABLE, COLUMN, [{COLUMN: -VECTORS[place]}])
+            await _caught_up(writes, reads)
+            assert len(await cosine_similarity_search(reads, TABLE, COLUMN, -VECTORS[place])) == 1
+            assert [await _is_standby(writes), await _is_standby(reads)] == [False, True]
+
+    async with await Database.connect(
+        both + orders[0], target_session_attrs="prefer-standby"
+    ) as reads:
+        cluster.control("standby", "-m", "immediate", "stop")
+        assert not await _is_standby(reads)
+    cluster.control("standby", "-o", f"-k {cluster.folder} -p 5433 -h ''", "start")
+    async with await Database.connect(
+        both + orders[0], target_session_attrs="prefer-standby"
+    ) as reads:
+        cluster.control("data", "-m", "immediate", "stop")
+        assert await cosine_similarity_search(reads, TABLE, COLUMN, VECTORS[0])
+    with pytest.raises(DatabaseUnavailable):
+        await Database.connect(both + orders[0], target_session_attrs="read-write")
+    with pytest.raises(DatabaseUnavailable, match="no server is as target_session_attrs"):
+        await Database.connect(both + "5433,5433", target_session_attrs="read-write")
+
+
+async def test_an_unknown_kind_of_server_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="prefer-standby, read-write, read-only; got 'replica'"):
+        await Database.connect("postgresql://x", target_session_attrs="replica")  # type: ignore[arg-type]  # wrong on purpose

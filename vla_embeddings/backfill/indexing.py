@@ -46,9 +46,7 @@ async def drop_indexes(db: Handle, target: Target) -> None:
     async with connected(db) as connection, sole_builder(connection, target.table):
         for index in await _indexes(connection, target):
             if _configured(target).equals(index):
-                await drop_index(
-                    db, f"{index.schema}.{index.name}", concurrently=_concurrently(target)
-                )
+                await drop_index(db, f"{index.schema}.{index.name}")
 
 
 async def build_index(db: Handle, target: Target, progress: Progress) -> VectorIndex:
@@ -58,13 +56,7 @@ async def build_index(db: Handle, target: Target, progress: Progress) -> VectorI
         progress(BackfillProgress(f"index: {build.phase}", build.done, build.total))
 
     create = create_hnsw_index if embedding_config.use_hnsw_index else create_ivfflat_index
-    return await create(
-        db,
-        target.table.sql,
-        target.embedding.name,
-        concurrently=_concurrently(target),
-        progress=show,
-    )
+    return await create(db, target.table.sql, target.embedding.name, progress=show)
 
 
 def _configured(target: Target) -> IndexDefinition:
@@ -75,11 +67,6 @@ def _configured(target: Target) -> IndexDefinition:
         options = {"m": config.hnsw_m, "ef_construction": config.hnsw_ef_construction}
         return IndexDefinition(table, column, "hnsw", cosine, False, options)
     return IndexDefinition(table, column, "ivfflat", cosine, False, {"lists": 100})
-
-
-def _concurrently(target: Target) -> bool:
-    # PostgreSQL cannot do either on a partitioned table.
-    return target.table.kind == "r"
 
 
 async def _indexes(connection: Connection, target: Target) -> list[VectorIndex]:

@@ -9,9 +9,10 @@ row by a foreign key are not held up.
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from vla_embeddings.backfill.keys import ALL_KEYS, Key, KeyRange
 from vla_embeddings.backfill.target import Target
 from vla_embeddings.backfill.transaction import scan, working
 from vla_embeddings.search.binding import Parameters
@@ -26,20 +27,26 @@ PASSES = 2
 class Row:
     """One row to embed: its key, and its source as text, bytes, or None where it is NULL."""
 
-    key: object
+    key: Key
     source: Any
+
+    @property
+    def id(self) -> Any:
+        """The key as people know it: its value, or a tuple where it has several columns."""
+        return self.key[0] if len(self.key) == 1 else self.key
 
 
 class Leases:
     """Goes through `target` along its key, `block_rows` at a time, twice."""
 
-    def __init__(self, target: Target, *, block_rows: int) -> None:
+    def __init__(self, target: Target, *, block_rows: int, within: KeyRange = ALL_KEYS) -> None:
         self._target = target
+        self._within = within
         self._block_rows = block_rows
         self._turn = asyncio.Lock()
         self._passes_left = PASSES
-        self._last_key: object = None
-        self._given_up: set[object] = set()
+        self._rest = within
+        self._given_up: set[Any] = set()
 
     @asynccontextmanager
     async def block(self, connection: Connection) -> AsyncIterator[list[Row]]:
@@ -53,33 +60,35 @@ class Leases:
                 rows = await self._next(connection)
             yield rows
 
-    def give_up(self, keys: Iterable[object]) -> None:
+    def give_up(self, ids: Iterable[Any]) -> None:
         """Do not give these again: they cannot be embedded."""
-        self._given_up.update(keys)
+        self._given_up.update(ids)
 
     async def _next(self, connection: Connection) -> list[Row]:
         while self._passes_left:
             found = await self._fetch(connection)
             if not found:
                 self._passes_left -= 1
-                self._last_key = None
+                self._rest = self._within
                 continue
-            self._last_key = found[-1].key
-            if rows := [row for row in found if row.key not in self._given_up]:
+            self._rest = replace(self._rest, after=found[-1].key)
+            if rows := [row for row in found if row.id not in self._given_up]:
                 return rows
         return []
 
     async def _fetch(self, connection: Connection) -> list[Row]:
         target, parameters = self._target, Parameters()
-        key = f"t.{target.key.sql}"
-        condition = target.pending(parameters)
-        if self._last_key is not None:
-            condition += f" AND {key} > {parameters.bind(self._last_key, target.key)}"
+        conditions = [
+            *target.pending(parameters),
+            *self._rest.conditions(target.key, parameters),
+        ]
+        key = ", ".join(f"t.{column.sql}" for column in target.key)
         source = f"t.{target.source.sql}" + ("" if target.holds_bytes else "::text")
         records = await scan(
             connection,
-            f"SELECT {key}, {source} FROM {target.table.sql} AS t WHERE {condition} "
+            f"SELECT {key}, {source} FROM {target.table.sql} AS t "
+            f"WHERE {' AND '.join(conditions)} "
             f"ORDER BY {key} LIMIT {self._block_rows} FOR NO KEY UPDATE SKIP LOCKED",
             parameters,
         )
-        return [Row(*record) for record in records]
+        return [Row(key=tuple(values), source=source) for *values, source in records]

@@ -38,7 +38,7 @@ async def make_plan(
 async def count(connection: Connection, target: Target) -> tuple[int, int]:
     """Rows of the table that have a vector, and rows of `target` that have none."""
     parameters = Parameters()
-    condition = target.pending(parameters)
+    condition = " AND ".join(target.pending(parameters))
     async with working(connection):
         [(vectors, pending)] = await scan(
             connection,

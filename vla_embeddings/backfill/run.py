@@ -5,21 +5,25 @@ import time
 from pathlib import Path
 
 from vla_embeddings.backfill.column import claim
+from vla_embeddings.backfill.engine import Engine, LocalEngine, Work
 from vla_embeddings.backfill.indexing import build_index, drop_indexes
-from vla_embeddings.backfill.leases import Leases
-from vla_embeddings.backfill.pace import Pace
-from vla_embeddings.backfill.pipeline import Pipeline, Tally
+from vla_embeddings.backfill.pace import check_rate
 from vla_embeddings.backfill.plan import count, make_plan
-from vla_embeddings.backfill.report import BackfillProgress, BackfillReport, Progress
-from vla_embeddings.backfill.sources import check_model, embedding_of
+from vla_embeddings.backfill.report import (
+    BackfillPlan,
+    BackfillProgress,
+    BackfillReport,
+    Progress,
+)
+from vla_embeddings.backfill.sources import check_model, check_root
+from vla_embeddings.backfill.tally import Tally
 from vla_embeddings.backfill.target import Kind, find_target
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.filters import Filters
 from vla_embeddings.search.handles import Handle, connected, opens_connections
 from vla_embeddings.service import EmbeddingService
 
-BLOCK_ROWS: dict[Kind, int] = {"text": 256, "image": 16}
-"""Rows leased, embedded and written at a time: what a model embeds at once, twice for images."""
+LOCAL = LocalEngine()
 
 
 async def backfill(
@@ -38,6 +42,7 @@ async def backfill(
     dry_run: bool = False,
     progress: Progress | None = None,
     stop: asyncio.Event | None = None,
+    engine: Engine = LOCAL,
 ) -> BackfillReport:
     """Give a vector to every row that has none.
 
@@ -47,7 +52,7 @@ async def backfill(
 
     Args:
         db: opens up to three connections: a Database, an asyncpg Pool, a SQLAlchemy AsyncEngine.
-        table: `table` or `schema.table`, with a primary key of one column.
+        table: `table` or `schema.table`, with a primary key; it may be partitioned.
         source_column: the instructions; for images, their content as bytea, or their paths.
         embedding_column: a vector column of the model's dimension. Its comment remembers the
             model; see `batch_index_embeddings`.
@@ -60,6 +65,8 @@ async def backfill(
         progress: called at the start, after each block, and a few times a second while the
             index is built.
         stop: once it is set, blocks at hand are finished and no further ones begun.
+        engine: where the work is done: by default in this process, on `db` and `service`; with
+            `vla_embeddings.backfill.distributed.RayEngine`, by workers on Ray.
 
     Returns:
         What was done. Rows that cannot be embedded (NULL, blank, broken images, missing files)
@@ -73,7 +80,7 @@ async def backfill(
         DatabaseUnavailable: the server went away; blocks before it stay written.
         Others: as `EmbeddingService.get_instruction_embedding`.
     """
-    pace = Pace(rows_per_second, block_rows=BLOCK_ROWS[kind])
+    check_rate(rows_per_second)
     if not opens_connections(db):
         raise InvalidInput(
             "A backfill works on several connections: pass a vla_embeddings.search.Database, an "
@@ -86,49 +93,49 @@ async def backfill(
         target = await find_target(
             connection, table, source_column, embedding_column, kind=kind, filters=filters
         )
-        embed = embedding_of(service, target, root)
+        check_root(target, root)
         await check_model(service, target)
         plan = await make_plan(connection, target, fingerprint, replace=replace, index=index)
         if dry_run:
             return BackfillReport(plan, left=plan.pending, dry_run=True)
         await claim(connection, target, fingerprint, replace=replace)
-    return await _carry_out(
-        Pipeline(
-            db=db,
-            target=target,
-            plan=plan,
-            embed=embed,
-            leases=Leases(target, block_rows=pace.block_rows),
-            pace=pace,
-            stop=stop or asyncio.Event(),
-            progress=progress or _silent,
-        )
-    )
-
-
-async def _carry_out(pipeline: Pipeline) -> BackfillReport:
-    db, target, plan = pipeline.db, pipeline.target, pipeline.plan
+    work = Work(target, fingerprint, plan.pending, root, rows_per_second)
+    tell, stop = progress or _silent, stop or asyncio.Event()
     if plan.index == "rebuild":
         await drop_indexes(db, target)
     started = time.perf_counter()
-    tally = await pipeline.run() if plan.pending else Tally()
+    tally = Tally(kind, pending=plan.pending, progress=tell)
+    if plan.pending:
+        await engine.fill(db, service, work, tally, stop)
     seconds = time.perf_counter() - started
-    async with connected(db) as connection:
-        _, without = await count(connection, target)
-    left = max(0, without - len(tally.failed))
-    stopped = pipeline.stop.is_set()
-    # A worker that still holds rows will build the index after them.
-    ready = plan.index != "leave" and not left and not stopped
-    index = await build_index(db, target, pipeline.progress) if ready else None
+    left, index_name = await _finish(db, work, plan, tally, stop, tell)
     return BackfillReport(
         plan,
         embedded=tally.embedded,
-        failed=tuple(tally.failed),
+        failed=tally.failed,
         left=left,
         seconds=seconds,
-        index=index.name if index else None,
-        stopped=stopped,
+        index=index_name,
+        stopped=stop.is_set(),
     )
+
+
+async def _finish(
+    db: Handle,
+    work: Work,
+    plan: BackfillPlan,
+    tally: Tally,
+    stop: asyncio.Event,
+    progress: Progress,
+) -> tuple[int, str | None]:
+    """The rows that are left, and the index that was built where none are."""
+    async with connected(db) as connection:
+        _, without = await count(connection, work.target)
+    left = max(0, without - len(tally.failed))
+    # A worker that still holds rows will build the index after them.
+    if plan.index == "leave" or left or stop.is_set():
+        return left, None
+    return left, (await build_index(db, work.target, progress)).name
 
 
 def _silent(_: BackfillProgress) -> None:

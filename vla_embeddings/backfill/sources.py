@@ -48,18 +48,29 @@ def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -
     async def embed_content(content: bytes) -> Vector:
         return await service.get_image_embedding(content, use_cache=False)
 
-    if target.kind == "text" or target.holds_bytes:
-        if root is not None:
-            raise InvalidInput(f"root is for images by path; {target.source.sql} holds none.")
+    folder = check_root(target, root)
+    if folder is None:
         return embed_texts if target.kind == "text" else partial(_embed_each, embed_content)
-    if root is None or not root.is_dir():
-        raise InvalidInput(f"root must be the folder that the images are below; got {root}.")
-    folder = root.resolve()
 
     async def embed_file(name: str) -> Vector:
         return await embed_content(await asyncio.to_thread(read_below, folder, name))
 
     return partial(_embed_each, embed_file)
+
+
+def check_root(target: Target, root: Path | None) -> Path | None:
+    """The folder that paths start from, without links; None where the sources are no paths.
+
+    Raises:
+        InvalidInput: `root` is missing, no folder, or of no use.
+    """
+    if target.kind == "text" or target.holds_bytes:
+        if root is not None:
+            raise InvalidInput(f"root is for images by path; {target.source.sql} holds none.")
+        return None
+    if root is None or not root.is_dir():
+        raise InvalidInput(f"root must be the folder that the images are below; got {root}.")
+    return root.resolve()
 
 
 async def check_model(service: EmbeddingService, target: Target) -> None:
@@ -113,4 +124,4 @@ async def _outcome(embed: Callable[[Any], Awaitable[Vector]], row: Row) -> Outco
             raise InvalidInput("It is NULL.")
         return await embed(row.source)
     except InvalidInput as error:
-        return FailedRow(row.key, str(error))
+        return FailedRow(row.id, str(error))

@@ -20,7 +20,7 @@ class Target:
 
     kind: Kind
     table: Table
-    key: Column
+    key: tuple[Column, ...]
     source: Column
     embedding: Column
     filters: Filters | None
@@ -30,14 +30,12 @@ class Target:
         """Whether the source is content, as bytes; else it is read as text."""
         return self.source.type == _BYTES
 
-    def pending(self, parameters: Parameters) -> str:
-        """The SQL condition of a row without a vector; values are added to `parameters`."""
-        return " AND ".join(
-            [
-                f"t.{self.embedding.sql} IS NULL",
-                *conditions(self.filters, self.table, parameters),
-            ]
-        )
+    def pending(self, parameters: Parameters) -> list[str]:
+        """The SQL conditions of a row without a vector; values are added to `parameters`."""
+        return [
+            f"t.{self.embedding.sql} IS NULL",
+            *conditions(self.filters, self.table, parameters),
+        ]
 
     async def fresh(self, connection: Connection) -> "Target":
         """The same, with the embedding column as the catalog has it at this moment."""
@@ -59,22 +57,20 @@ async def find_target(
 
     Raises:
         UnknownName: no such table or column.
-        InvalidInput: a view, no primary key of one column, a source that cannot be read as
+        InvalidInput: a view, no primary key, a source that cannot be read as
             `kind`, an embedding column that holds no vectors, or filters that cannot be used.
     """
     found = await resolve(connection, table, (source_column, embedding_column))
     if found.kind not in ("r", "p"):
         raise InvalidInput(f"{found.sql} is a view or foreign table; name the table itself.")
-    if len(found.key) != 1:
-        key = f"the key ({', '.join(found.key)})" if found.key else "no primary key"
+    if not found.key:
         raise InvalidInput(
-            f"{found.sql} has {key}; a backfill goes through a table by a primary key of one "
-            "column."
+            f"{found.sql} has no primary key, by which a backfill goes through a table."
         )
     target = Target(
         kind=kind,
         table=found,
-        key=found.scalar_column(found.key[0]),
+        key=tuple(map(found.scalar_column, found.key)),
         source=found.scalar_column(source_column),
         embedding=found.vector_column(embedding_column),
         filters=filters,

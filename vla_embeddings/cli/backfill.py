@@ -18,6 +18,7 @@ from vla_embeddings.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vla_embeddings.backfill import BackfillProgress, BackfillReport
+    from vla_embeddings.backfill.engine import Engine
     from vla_embeddings.backfill.report import Progress
 
 SHOWN_FAILURES = 20
@@ -27,6 +28,13 @@ INDEX_PLANS = {
     "create": "create an index at the end",
     "rebuild": "drop its index, and build it anew at the end",
 }
+
+
+class EngineOption(StrEnum):
+    """Where the work is done."""
+
+    local = "local"
+    ray = "ray"
 
 
 class KindOption(StrEnum):
@@ -65,6 +73,17 @@ def backfill(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count, say what would be done, and do nothing.")
     ] = False,
+    engine: Annotated[
+        EngineOption,
+        typer.Option(
+            help="In this process, or by workers on Ray: the cluster that RAY_ADDRESS names, or "
+            "one that is started on this machine. Needs the extra `distributed`."
+        ),
+    ] = EngineOption.local,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Ray: encoders, of one CPU each.", show_default="Ray's CPUs"),
+    ] = None,
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
@@ -80,6 +99,7 @@ def backfill(
 
     address = given_database_url(database_url)
     filters = _filters(where or [])
+    doing = _engine(engine, workers, address)
     caught: list[int] = []
 
     async def run() -> "BackfillReport":
@@ -100,6 +120,7 @@ def backfill(
                     dry_run=dry_run,
                     progress=progress,
                     stop=stop,
+                    engine=doing,
                 )
 
     report = asyncio.run(run())
@@ -111,6 +132,19 @@ def backfill(
         raise typer.Exit(128 + caught[0])
     if report.failed:
         raise typer.Exit(1)
+
+
+def _engine(name: EngineOption, workers: int | None, address: str) -> "Engine":
+    from vla_embeddings.backfill.distributed import RayEngine
+    from vla_embeddings.backfill.engine import LocalEngine
+
+    if name is EngineOption.ray:
+        return RayEngine(address, workers=workers)
+    if workers is not None:
+        raise ConfigurationError(
+            "--workers is for --engine ray; here, start the command as often as you like."
+        )
+    return LocalEngine()
 
 
 def _filters(words: list[str]) -> dict[str, object]:

@@ -1,0 +1,39 @@
+"""A dataset of key ranges, mapped over a pool of actors by Ray Data."""
+
+import logging
+import pickle
+from collections.abc import Sequence
+
+import ray.data
+from ray.exceptions import RayError
+
+from vla_embeddings.backfill.distributed.worker import RANGE, Assignment, Worker
+from vla_embeddings.backfill.keys import KeyRange
+from vla_embeddings.errors import EngineError
+
+
+def run_pool(ranges: Sequence[KeyRange], assignment: Assignment, workers: int) -> None:
+    """Have `workers` actors fill all `ranges`; blocks until they are through.
+
+    A range whose actor died, or whose machine did, is given to another: what was written stays
+    written, and the rest is leased anew.
+
+    Raises:
+        EngineError: Ray failed; the errors of workers are the ledger's.
+    """
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    items = [{RANGE: pickle.dumps(each)} for each in ranges]
+    with ray.data.DataContext.current(context):
+        dataset = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+            Worker,
+            fn_constructor_args=[assignment],
+            batch_size=1,
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+        )
+    try:
+        dataset.materialize()
+    except RayError as error:
+        raise EngineError(f"Ray failed: {error}") from error
