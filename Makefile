@@ -38,12 +38,10 @@ wheel: $(READY) ## build sdist and wheel, and look at what is in them
 	  "import vla_embeddings as v, vla_embeddings.cli.app, vla_embeddings.search, vla_embeddings.export.exporter; \
 	  assert v.__file__.startswith('$(CURDIR)/.artifacts/wheel'), v.__file__; print('The wheel imports.')"
 
-bench: $(READY) ## speed against other libraries, the cache and the search: a quarter of an hour
+bench: $(READY) ## all suites beside their peers, ten minutes; ARGS=search, ARGS="latency --long", …
 	$(BIN)/python -m benchmarks $(ARGS)
-	-$(BIN)/python benchmarks/cache.py --json benchmarks/results/cache.json
-	-$(BIN)/python -m benchmarks.search --json benchmarks/results/search.json
 
-bench-quick: $(READY) ## the speed table alone, small; ARGS=latency for one suite
+bench-quick: $(READY) ## the same with few turns, two minutes; figures are only printed
 	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 report: $(READY) ## docs/benchmarks/ and the README's figures, from benchmarks/results/

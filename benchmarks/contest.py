@@ -1,7 +1,7 @@
-"""One work, all contenders: who takes how long, and whether the vectors agree."""
+"""One kind of input, all contenders: who takes how long, and whether the vectors agree."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import starmap, zip_longest
 from typing import Any, Protocol
@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.bench import Bench
+from benchmarks.bench import CPU_PRECISIONS, Bench, Track
 from benchmarks.harness import Contender, Timings, interleave
 from benchmarks.ours import Ours, serve
+from benchmarks.peers.environment import PeerFailed
+from benchmarks.peers.peer import compete
 from benchmarks.results import Absence
-from vla_embeddings.models import PRECISIONS, Kind, Precision
+from vla_embeddings.models import Kind, Precision
 
 COMPARED = 16
 
@@ -22,6 +24,26 @@ class Embedder(Contender, Protocol):
     """A contender that can show its vectors."""
 
     def vectors(self, part: slice) -> NDArray[np.float32]: ...
+
+
+class Limit(Contender, Protocol):
+    """What the machine can do, as a contender."""
+
+    @property
+    def precision(self) -> Precision:
+        """Whose figures it bounds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something to do with a list of inputs, in turns of parts."""
+
+    name: str
+    turns: Sequence[Sequence[slice]]
+    """A part of one input is a single call, a longer one a batch call."""
+    warm_up: slice
+    limits: Sequence[Limit] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,55 +56,60 @@ class Standing:
     quality: float | None
     """Lowest cosine to our fp32 vectors; None for a limit."""
 
+    def is_called(self, name: str) -> bool:
+        """Whether this is the limit, or any version of the peer, of that name."""
+        return name in (self.timings.name, self.timings.name.rpartition(" ")[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A work on a list of inputs, in turns of parts."""
+    """Ours in every precision, our fp32 first, and the peers; all loaded."""
 
-    work: str
-    kind: Kind
-    inputs: Sequence[Any]
-    turns: Sequence[Sequence[slice]]
-    batch: bool
-    """Batch calls, or one call an input."""
-    warm_up: slice
-    limits: Sequence[Contender] = ()
+    embedders: Sequence[Embedder]
+    precisions: Sequence[Precision]
+    """Those of ours."""
+    qualities: Sequence[float]
+    """Of each embedder; see `Standing`."""
+    absences: list[Absence]
+    _track: Track
 
-    def hold(self, bench: Bench) -> tuple[list[Standing], list[Absence]]:
-        """Let ours in every precision, the peers and the limits take turns.
+    def hold(self, work: Work) -> list[Standing]:
+        """Let them and the work's limits take turns."""
+        contenders: list[Contender] = [*self.embedders, *work.limits]
+        advance = self._track(work.name, len(contenders) * len(work.turns))
+        timings = interleave(contenders, work.turns, warm_up=work.warm_up, advance=advance)
+        return list(starmap(Standing, zip_longest(timings, self.precisions, self.qualities)))
 
-        Our fp32 is the first.
-        """
-        artifacts = bench.artifacts(self.kind)
-        with ExitStack() as stack:
-            ours: list[Ours] = [
-                stack.enter_context(serve(each, self.inputs, bench.config, batch=self.batch))
-                for each in artifacts
-            ]
-            peers, absences = (
-                stack.enter_context(bench.peers.compete(self.kind, self.inputs, bench.fp32))
-                if bench.peers
-                else ([], [])
-            )
-            embedders: list[Embedder] = [*ours, *peers]
-            contenders: list[Contender] = [*embedders, *self.limits]
-            advance = bench.track(self.work, len(contenders) * len(self.turns))
-            timings = interleave(contenders, self.turns, warm_up=self.warm_up, advance=advance)
-            qualities = _qualities(embedders, len(self.inputs))
-        precisions: list[Precision] = [each.manifest.precision for each in artifacts]
-        standings = list(starmap(Standing, zip_longest(timings, precisions, qualities)))
-        return standings, [*_not_exported(self.kind, precisions), *absences]
+
+@contextmanager
+def contest(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Iterator[Contest]:
+    """Load all contenders for a kind of input; a peer that then fails on a batch is left out."""
+    artifacts = bench.artifacts(kind)
+    precisions: list[Precision] = [each.manifest.precision for each in artifacts]
+    absences = _not_exported(kind, precisions)
+    with ExitStack() as stack:
+        ours = [stack.enter_context(serve(each, inputs, bench.config)) for each in artifacts]
+        embedders: list[Embedder] = [*ours]
+        qualities = [_quality(each, ours[0]) for each in ours]
+        if bench.peers:
+            competing = compete(bench.peers, kind, inputs, bench.fp32)
+            peers, missing = stack.enter_context(competing)
+            absences += missing
+            for peer in peers:
+                try:
+                    qualities.append(_quality(peer, ours[0]))
+                    embedders.append(peer)
+                except PeerFailed as error:
+                    absences.append(Absence(f"{peer.name} ({kind})", str(error)))
+        yield Contest(embedders, precisions, qualities, absences, bench.track)
 
 
 def _not_exported(kind: Kind, exported: Sequence[Precision]) -> list[Absence]:
-    return [
-        Absence(f"ours {each} ({kind})", "not exported")
-        for each in PRECISIONS
-        if each not in exported
-    ]
+    missing = [each for each in CPU_PRECISIONS if each not in exported]
+    return [Absence(f"ours {each} ({kind})", "not exported") for each in missing]
 
 
-def _qualities(embedders: Sequence[Embedder], inputs: int) -> list[float]:
-    part = slice(0, min(COMPARED, inputs))
-    vectors = [embedder.vectors(part) for embedder in embedders]
-    return [float(np.einsum("nd,nd->n", vectors[0], each).min()) for each in vectors]
+def _quality(embedder: Embedder, fp32: Ours) -> float:
+    """Lowest cosine of its vectors to those of our fp32."""
+    part = slice(0, min(COMPARED, len(fp32.inputs)))
+    return float(np.einsum("nd,nd->n", embedder.vectors(part), fp32.vectors(part)).min())

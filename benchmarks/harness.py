@@ -11,6 +11,7 @@ from benchmarks.spread import Spread, median_interval, quartiles
 
 # Threads of the contender before spin for some milliseconds once they have nothing to do.
 SETTLE_SECONDS = 0.03
+WARM_UPS = 3
 
 Advance = Callable[[int], None]
 
@@ -73,7 +74,7 @@ def interleave(
         advance: told of every contender's turn.
     """
     for contender in contenders:
-        contender.seconds([warm_up] * 5)
+        contender.seconds([warm_up] * WARM_UPS)
     collected: dict[str, list[tuple[float, ...]]] = {each.name: [] for each in contenders}
     for number, parts in enumerate(turns):
         for contender in contenders if number % 2 == 0 else reversed(contenders):

@@ -57,6 +57,13 @@ def load_inputs(size: Size, data: Path = DATA) -> Inputs:
     )
 
 
+def load_instructions(count: int, data: Path = DATA) -> tuple[list[str], str]:
+    """So many different instructions, and where they are from: `real` or `generated`."""
+    if data.is_dir():
+        return real_instructions(data, count), "real"
+    return make_instructions(count), "generated"
+
+
 def real_instructions(data: Path, count: int) -> list[str]:
     """`count` of the data folder's, the same ones for the same count."""
     with gzip.open(data / "instructions.jsonl.gz", "rt", encoding="utf-8") as file:

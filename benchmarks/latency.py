@@ -1,29 +1,73 @@
-"""One call at a time: the platform document's table, beside the peers."""
+"""One call at a time: the platform document's table, beside the peers and the limits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks.bench import Bench
-from benchmarks.contest import Contest, Standing
-from benchmarks.results import Findings, Row, Verdict
-from benchmarks.spread import Spread
+from benchmarks.contest import Contest, Limit, Standing, Work, contest
+from benchmarks.curves import curve_work, curves
+from benchmarks.flops import MINILM, clip_image_flops, minilm_flops
+from benchmarks.limits.bandwidth import BandwidthLimit
+from benchmarks.limits.gemm import gemm_limits
+from benchmarks.results import Findings, Verdict
+from benchmarks.rows import in_unit, speed_rows
 from benchmarks.targets import LATENCY, ONE_IMAGE, ONE_INSTRUCTION, Target, targets_of
-from vla_embeddings.latency import CPU_MS, of_length
+from vla_embeddings.latency import TOKENS, of_length
+from vla_embeddings.models import Kind
+from vla_embeddings.runtime.tokens import Tokenizer
 
 FIRST = slice(0, 1)
+LENGTHS = (8, 16, 32, 64, 128, 256)
+"""Tokens of the instructions of the curve; 256 is MiniLM's limit."""
 
 
 def run(bench: Bench) -> Findings:
-    """Time single instructions and single images through every contender."""
-    return Findings.joined(_findings(contest, bench) for contest in _contests(bench))
+    """One call at a time: the platform document's table, and the time by tokens."""
+    return Findings.joined([_instructions(bench), _images(bench)])
 
 
-def _contests(bench: Bench) -> Iterator[Contest]:
-    size, jpegs = bench.size, bench.inputs.jpegs
+def _instructions(bench: Bench) -> Findings:
+    size = bench.size
     texts = of_length(bench.inputs.instructions, bench.fp32("text"))
     turns = _turns(size.latency_turns, size.instruction_calls, len(texts))
-    yield Contest(ONE_INSTRUCTION, "text", texts, turns, batch=False, warm_up=FIRST)
+    limits: list[Limit] = [*gemm_limits(lambda _: minilm_flops([TOKENS]))]
+    limits.append(BandwidthLimit(MINILM.weight_bytes))
+    work = Work(ONE_INSTRUCTION, turns, warm_up=FIRST, limits=limits)
+    lengthy = texts_of_tokens(bench)
+    parts = {
+        float(length): slice(place, place + 1)
+        for place, length in enumerate(LENGTHS, start=len(texts))
+    }
+    with contest(bench, "text", [*texts, *lengthy]) as field:
+        findings = _findings(field, work, bench, "text")
+        growing = field.hold(curve_work("one instruction, by tokens", parts, size.curve_turns))
+    findings.series.extend(curves("latency-tokens", "tokens", parts, growing))
+    return findings
+
+
+def _images(bench: Bench) -> Findings:
+    size, jpegs = bench.size, bench.inputs.jpegs
     turns = _turns(size.latency_turns, size.image_calls, len(jpegs))
-    yield Contest(ONE_IMAGE, "image", jpegs, turns, batch=False, warm_up=FIRST)
+    limits = gemm_limits(lambda _: clip_image_flops())
+    with contest(bench, "image", jpegs) as field:
+        work = Work(ONE_IMAGE, turns, warm_up=FIRST, limits=limits)
+        return _findings(field, work, bench, "image")
+
+
+def texts_of_tokens(bench: Bench) -> list[str]:
+    """A text of each of the lengths, from words of the instructions."""
+    tokenizer = Tokenizer(bench.fp32("text"))
+    words = " ".join(bench.inputs.instructions[:200]).split()
+    counts = [len(ids) - 2 for ids in tokenizer.encode(words)]  # without [CLS] and [SEP]
+    return [_of_tokens(length, words, counts) for length in LENGTHS]
+
+
+def _of_tokens(length: int, words: Sequence[str], counts: Sequence[int]) -> str:
+    taken, room = [], length - 2
+    for word, count in zip(words, counts, strict=True):
+        if count <= room:
+            taken.append(word)
+            room -= count
+    return " ".join(taken)
 
 
 def _turns(turns: int, calls: int, inputs: int) -> list[list[slice]]:
@@ -33,44 +77,27 @@ def _turns(turns: int, calls: int, inputs: int) -> list[list[slice]]:
     return [parts[start : start + calls] for start in range(0, len(parts), calls)]
 
 
-def _findings(contest: Contest, bench: Bench) -> Findings:
-    standings, absences = contest.hold(bench)
-    rows = [_row(contest, standing) for standing in standings]
+def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:
+    standings = field.hold(work)
     verdicts = [
         verdict
         for standing in standings
         if standing.precision is not None
-        for target in targets_of(LATENCY, contest.work, standing.precision)
+        for target in targets_of(LATENCY, work.name, standing.precision)
         for verdict in _verdicts(target, standing, standings)
     ]
-    return Findings(rows, verdicts, absences)
+    rows = speed_rows(work, standings, bench, kind, "ms")
+    return Findings(rows, verdicts, field.absences)
 
 
-def _row(contest: Contest, standing: Standing) -> Row:
-    return Row(
-        contest.work,
-        standing.timings.name,
-        _milliseconds(standing),
-        "ms",
-        p90=1000 * standing.timings.percentile(90),
-        document=CPU_MS[contest.kind],
-        quality=standing.quality,
-    )
-
-
-def _verdicts(target: Target, ours: Standing, standings: list[Standing]) -> Iterator[Verdict]:
+def _verdicts(target: Target, ours: Standing, standings: Sequence[Standing]) -> Iterator[Verdict]:
     name = ours.timings.name
     if target.against is None:
-        figure = _milliseconds(ours)
+        figure = in_unit(ours.timings.overall, "ms")
         yield Verdict(target.work, name, None, figure, "ms", target.bound, at_most=True)
         return
     for peer in standings:
-        if peer.timings.name.startswith(target.against):
+        if peer.is_called(target.against):
             ratio = ours.timings.times_of(peer.timings)
             against = peer.timings.name
             yield Verdict(target.work, name, against, ratio, "x", target.bound, at_most=True)
-
-
-def _milliseconds(standing: Standing) -> Spread:
-    seconds = standing.timings.overall
-    return Spread(1000 * seconds.low, 1000 * seconds.median, 1000 * seconds.high)

@@ -1,6 +1,8 @@
 """What a precision costs in quality, beside what it gains in speed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from benchmarks.bench import Bench
 from benchmarks.ours import serve
 from benchmarks.results import Findings, Row, Verdict
 from benchmarks.spread import Spread
-from vla_embeddings.models import Kind
+from vla_embeddings.models import Kind, Precision
 
 NEIGHBOURS = 10
 CHUNK = 200
@@ -24,60 +26,84 @@ MIN_IMAGE_COSINE = 0.998
 Vectors = NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class TextQuality:
+    """What a precision's instruction vectors are worth."""
+
+    cosine: float
+    """To fp32, the 1st percentile."""
+    neighbours: float
+    """Share of each instruction's ten nearest that are its nearest in fp32, too."""
+    spearman: float | None
+    """With people's judgement of sentence pairs; None where the data is not at hand."""
+
+
 def run(bench: Bench) -> Findings:
-    """Compare every precision with fp32: cosines, neighbours, and people's judgement."""
-    texts = list(_of_texts(bench))
-    images = list(_of_images(bench))
-    verdicts = [verdict for verdict in texts + images if verdict.subject != "ours fp32"]
-    rows = [Row(each.work, each.subject, each.figure, each.unit) for each in texts + images]
-    return Findings(rows, verdicts, [])
+    """What each precision keeps of fp32: cosines, neighbours, people's judgement."""
+    verdicts = [*_of_texts(bench), *_of_images(bench)]
+    rows = [Row(each.work, each.subject, each.figure, each.unit) for each in verdicts]
+    return Findings(rows, [each for each in verdicts if each.subject != "ours fp32"], [])
+
+
+@cache
+def text_qualities(bench: Bench) -> Mapping[Precision, TextQuality]:
+    """Of every exported precision; measured once a run, for all suites."""
+    texts = bench.inputs.instructions[: bench.size.neighbour_texts]
+    first = [pair[0] for pair in bench.inputs.pairs]
+    second = [pair[1] for pair in bench.inputs.pairs]
+    scores = [pair[2] for pair in bench.inputs.pairs]
+    vectors = _vectors(bench, "text", [*texts, *first, *second])
+    split: dict[Precision, list[Vectors]] = {
+        precision: np.split(each, [len(texts), len(texts) + len(first)])
+        for precision, each in vectors.items()
+    }
+    exact = split["fp32"][0]
+    return {
+        precision: TextQuality(
+            cosine=float(np.percentile(cosines(exact, of_texts), 1)),
+            neighbours=neighbours_kept(exact, of_texts),
+            spearman=spearman(cosines(*of_pairs).tolist(), scores) if scores else None,
+        )
+        for precision, (of_texts, *of_pairs) in split.items()
+    }
 
 
 def _of_texts(bench: Bench) -> Iterator[Verdict]:
-    texts = bench.inputs.instructions[: bench.size.neighbour_texts]
-    vectors = _vectors(bench, "text", texts)
-    exact = vectors["ours fp32"]
-    for name, each in vectors.items():
-        cosine = float(np.percentile(cosines(exact, each), 1))
+    texts, pairs = bench.inputs.instructions[: bench.size.neighbour_texts], bench.inputs.pairs
+    qualities = text_qualities(bench)
+    exact = qualities["fp32"].spearman
+    for precision, each in qualities.items():
+        name = f"ours {precision}"
         work = f"cosine to fp32 of {len(texts):,} instructions, 1st percentile"
-        yield _at_least(work, name, cosine, MIN_TEXT_COSINE)
+        yield _at_least(work, name, each.cosine, MIN_TEXT_COSINE)
         work = f"share of the {NEIGHBOURS} nearest kept among them"
-        yield _at_least(work, name, neighbours_kept(exact, each), MIN_NEIGHBOURS_KEPT)
-    if bench.inputs.pairs:
-        yield from _of_pairs(bench)
-
-
-def _of_pairs(bench: Bench) -> Iterator[Verdict]:
-    first, second, scores = zip(*bench.inputs.pairs, strict=True)
-    vectors = _vectors(bench, "text", [*first, *second])
-    halves = {name: np.split(each, 2) for name, each in vectors.items()}
-    agreement = {name: spearman(cosines(*pair).tolist(), scores) for name, pair in halves.items()}
-    for name, each in agreement.items():
-        work = f"Spearman, {len(scores):,} pairs of STS benchmark dev"
-        yield _at_least(work, name, each, agreement["ours fp32"] - MAX_SPEARMAN_LOST)
+        yield _at_least(work, name, each.neighbours, MIN_NEIGHBOURS_KEPT)
+        if exact is not None and each.spearman is not None:
+            work = f"Spearman, {len(pairs):,} pairs of STS benchmark dev"
+            yield _at_least(work, name, each.spearman, exact - MAX_SPEARMAN_LOST)
 
 
 def _of_images(bench: Bench) -> Iterator[Verdict]:
-    jpegs = bench.inputs.jpegs[: bench.size.images]
+    jpegs = bench.inputs.jpegs
     vectors = _vectors(bench, "image", jpegs)
-    for name, each in vectors.items():
-        cosine = float(cosines(vectors["ours fp32"], each).min())
+    for precision, each in vectors.items():
+        cosine = float(cosines(vectors["fp32"], each).min())
         work = f"cosine to fp32 of {len(jpegs)} images, the lowest"
-        yield _at_least(work, name, cosine, MIN_IMAGE_COSINE)
+        yield _at_least(work, f"ours {precision}", cosine, MIN_IMAGE_COSINE)
 
 
-def _vectors(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Mapping[str, Vectors]:
+def _vectors(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Mapping[Precision, Vectors]:
     """Every precision's vectors of the inputs, from batch calls."""
     artifacts = bench.artifacts(kind)
     advance = bench.track(f"quality, {kind}", len(artifacts) * len(inputs))
-    vectors = {}
+    vectors: dict[Precision, Vectors] = {}
     for artifact in artifacts:
-        with serve(artifact, inputs, bench.config, batch=True) as ours:
+        with serve(artifact, inputs, bench.config) as ours:
             chunks = []
             for start in range(0, len(inputs), CHUNK):
                 chunks.append(ours.vectors(slice(start, start + CHUNK)))
                 advance(len(chunks[-1]))
-            vectors[ours.name] = np.concatenate(chunks)
+        vectors[artifact.manifest.precision] = np.concatenate(chunks)
     return vectors
 
 

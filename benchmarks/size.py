@@ -1,15 +1,23 @@
 """How much each suite measures."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+SizeName = Literal["tiny", "quick", "full", "long"]
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Counts of turns, and of inputs in each."""
+    """Counts of turns, and of inputs in each, that several suites share.
 
+    What one suite alone counts is in its own file, by the name.
+    """
+
+    name: SizeName
     latency_turns: int
     instruction_calls: int
     image_calls: int
+    curve_turns: int
     throughput_turns: int
     instructions: int
     images: int
@@ -18,25 +26,63 @@ class Size:
     pairs: int
 
 
+TINY = Size(
+    name="tiny",
+    latency_turns=2,
+    instruction_calls=2,
+    image_calls=1,
+    curve_turns=1,
+    throughput_turns=2,
+    instructions=8,
+    images=2,
+    starts=1,
+    neighbour_texts=24,
+    pairs=8,
+)
+"""Shows that a suite runs; its figures mean nothing."""
+
+QUICK = Size(
+    name="quick",
+    latency_turns=5,
+    instruction_calls=6,
+    image_calls=1,
+    curve_turns=1,
+    throughput_turns=5,
+    instructions=32,
+    images=2,
+    starts=2,
+    neighbour_texts=500,
+    pairs=100,
+)
+"""Two minutes."""
+
 FULL = Size(
+    name="full",
     latency_turns=12,
-    instruction_calls=40,
-    image_calls=6,
+    instruction_calls=20,
+    image_calls=3,
+    curve_turns=4,
     throughput_turns=10,
-    instructions=2000,
-    images=50,
-    starts=7,
+    instructions=200,
+    images=6,
+    starts=5,
     neighbour_texts=5000,
     pairs=1500,
 )
-QUICK = Size(
-    latency_turns=8,
-    instruction_calls=10,
-    image_calls=2,
-    throughput_turns=8,
-    instructions=120,
-    images=4,
-    starts=3,
-    neighbour_texts=1000,
-    pairs=300,
+"""Ten minutes."""
+
+LONG = Size(
+    name="long",
+    latency_turns=20,
+    instruction_calls=40,
+    image_calls=6,
+    curve_turns=12,
+    throughput_turns=10,
+    instructions=2000,
+    images=50,
+    starts=9,
+    neighbour_texts=5000,
+    pairs=1500,
 )
+"""The counts that the targets name: 20,000 instructions, 500 JPEGs, 100,000 calls. About an
+hour."""

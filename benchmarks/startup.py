@@ -37,7 +37,7 @@ class Start:
 
 
 def run(bench: Bench) -> Findings:
-    """Start some processes, one after the other; the files are in the page cache."""
+    """The first vector of a new process: seconds, memory, imports."""
     advance = bench.track(FIRST_VECTOR, bench.size.starts + 1)
     starts = []
     for _ in range(bench.size.starts + 1):

@@ -1,77 +1,66 @@
-"""Many inputs at once: vectors a second, beside the peers and the machine's limit."""
+"""Many inputs at once: vectors a second, beside the peers and the machine's limits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks.bench import Bench
-from benchmarks.contest import Contest, Standing
+from benchmarks.contest import Contest, Standing, Work, contest
+from benchmarks.curves import curve_work, curves
 from benchmarks.flops import clip_image_flops, minilm_flops
-from benchmarks.limit import SgemmLimit
-from benchmarks.results import Findings, Row, Verdict
-from benchmarks.spread import Spread
+from benchmarks.limits.gemm import gemm_limits
+from benchmarks.results import Findings, Verdict
+from benchmarks.rows import speed_rows
 from benchmarks.targets import IMAGES, INSTRUCTIONS, THROUGHPUT, targets_of
+from vla_embeddings.models import Kind
 from vla_embeddings.runtime.tokens import Tokenizer
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
 def run(bench: Bench) -> Findings:
-    """Embed chunks of instructions and of JPEGs through every contender."""
-    contests = (_instructions(bench), _images(bench))
-    return Findings.joined(_findings(contest, bench) for contest in contests)
+    """Many inputs in one call: vectors a second, and the time by batch size."""
+    return Findings.joined([_instructions(bench), _images(bench)])
 
 
-def _instructions(bench: Bench) -> Contest:
+def _instructions(bench: Bench) -> Findings:
     texts = bench.inputs.instructions
     lengths = [len(ids) for ids in Tokenizer(bench.fp32("text")).encode(texts)]
-    limit = SgemmLimit(lambda part: minilm_flops(lengths[part]))
+    limits = gemm_limits(lambda part: minilm_flops(lengths[part]))
     turns = _chunks(bench.size.throughput_turns, bench.size.instructions)
-    return Contest(
-        INSTRUCTIONS, "text", texts, turns, batch=True, warm_up=slice(0, 16), limits=[limit]
-    )
+    work = Work(INSTRUCTIONS, turns, warm_up=slice(0, 8), limits=limits)
+    parts = {float(count): slice(0, count) for count in BATCHES}
+    with contest(bench, "text", texts) as field:
+        findings = _findings(field, work, bench, "text")
+        growing = field.hold(curve_work("instructions, by batch", parts, bench.size.curve_turns))
+    findings.series.extend(curves("latency-batch", "instructions in a call", parts, growing))
+    return findings
 
 
-def _images(bench: Bench) -> Contest:
-    limit = SgemmLimit(lambda part: (part.stop - part.start) * clip_image_flops())
+def _images(bench: Bench) -> Findings:
+    limits = gemm_limits(lambda part: (part.stop - part.start) * clip_image_flops())
     turns = _chunks(bench.size.throughput_turns, bench.size.images)
-    jpegs = bench.inputs.jpegs
-    return Contest(IMAGES, "image", jpegs, turns, batch=True, warm_up=slice(0, 2), limits=[limit])
+    with contest(bench, "image", bench.inputs.jpegs) as field:
+        work = Work(IMAGES, turns, warm_up=slice(0, 1), limits=limits)
+        return _findings(field, work, bench, "image")
 
 
 def _chunks(turns: int, each: int) -> list[list[slice]]:
     return [[slice(start, start + each)] for start in range(0, turns * each, each)]
 
 
-def _findings(contest: Contest, bench: Bench) -> Findings:
-    standings, absences = contest.hold(bench)
-    rows = [
-        Row(
-            contest.work,
-            standing.timings.name,
-            _per_second(standing.timings.overall),
-            "/s",
-            quality=standing.quality,
-        )
-        for standing in standings
-    ]
-    verdicts = [verdict for each in standings for verdict in _verdicts(contest, each, standings)]
-    return Findings(rows, verdicts, absences)
+def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:
+    standings = field.hold(work)
+    rows = speed_rows(work, standings, bench, kind, "/s")
+    verdicts = [verdict for each in standings for verdict in _verdicts(work, each, standings)]
+    return Findings(rows, verdicts, field.absences)
 
 
-def _verdicts(contest: Contest, ours: Standing, standings: list[Standing]) -> Iterator[Verdict]:
+def _verdicts(work: Work, ours: Standing, standings: Sequence[Standing]) -> Iterator[Verdict]:
     if ours.precision is None:
         return
-    for target in targets_of(THROUGHPUT, contest.work, ours.precision):
+    name = ours.timings.name
+    for target in targets_of(THROUGHPUT, work.name, ours.precision):
         for other in standings:
-            if target.against is not None and other.timings.name.startswith(target.against):
+            if target.against is not None and other.is_called(target.against):
                 faster = other.timings.times_of(ours.timings)
-                yield Verdict(
-                    contest.work,
-                    ours.timings.name,
-                    other.timings.name,
-                    faster,
-                    "x",
-                    target.bound,
-                    at_most=False,
-                )
-
-
-def _per_second(seconds: Spread) -> Spread:
-    return Spread(1 / seconds.high, 1 / seconds.median, 1 / seconds.low)
+                against = other.timings.name
+                yield Verdict(work.name, name, against, faster, "x", target.bound, at_most=False)

@@ -1,19 +1,27 @@
 """The weights of our artefacts in the forms that peers read."""
 
 import json
+import multiprocessing
 import shutil
 import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vla_embeddings.models import CLIP_IMAGE, MINILM, Artifact
+
+if TYPE_CHECKING:
+    import torch
 
 
 def peer_files(artifact: Artifact, root: Path) -> Path:
     """A folder below `root` with what peers need of an fp32 artefact's model, made once.
 
-    For texts the checkpoint, our graph as `fused.onnx` and the tokenizer; for images the PyTorch
-    model, its processor's settings and a plain fp32 export, `model.onnx`, from `pixel_values`.
+    For texts the checkpoint, the tokenizer, a plain fp32 export, `model.onnx`, that ends before
+    the pooling, and our graph as `fused.onnx`. For images the PyTorch model, its processor's
+    settings, a plain fp32 export from `pixel_values`, and faster-clip's folder of downloads.
 
     Raises:
         ModelNotFound: the checkpoint that the artefact was made from is not at hand.
@@ -26,12 +34,18 @@ def peer_files(artifact: Artifact, root: Path) -> Path:
             stage = Path(draft) / "files"
             stage.mkdir()
             write = _write_image_files if artifact.manifest.kind == "image" else _write_text_files
-            write(artifact, stage)
+            # In a process of its own: PyTorch's exporter leaves gigabytes behind.
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                pool.submit(write, artifact, stage).result()
             stage.rename(folder)
     return folder
 
 
 def _write_text_files(artifact: Artifact, folder: Path) -> None:
+    import torch
+    from transformers import BertModel
+    from transformers.utils import logging
+
     from vla_embeddings.export.checkpoints import find_source
 
     source = find_source(MINILM)
@@ -46,6 +60,14 @@ def _write_text_files(artifact: Artifact, folder: Path) -> None:
         "pad_token": "[PAD]",
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    # The pooler's weights are left out on purpose.
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers types it not
+    network = BertModel.from_pretrained(
+        folder, add_pooling_layer=False, attn_implementation="eager"
+    )
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    inputs = {name: torch.ones(2, 8, dtype=torch.int64) for name in names}
+    _export(network, inputs, "last_hidden_state", ("batch", "tokens"), folder)
 
 
 def _write_image_files(artifact: Artifact, folder: Path) -> None:
@@ -64,15 +86,34 @@ def _write_image_files(artifact: Artifact, folder: Path) -> None:
     network.vision_model, network.visual_projection = tower.vision, tower.projection
     network.save_pretrained(folder)
     CLIPImageProcessor().save_pretrained(folder)
+    pixels = {"pixel_values": torch.zeros(2, 3, 224, 224)}
+    _export(network, pixels, "image_embeds", ("batch",), folder)
+    downloads = folder / "faster-clip" / "sentence-transformers__clip-ViT-B-32" / "0_CLIPModel"
+    downloads.mkdir(parents=True)
+    (downloads / "model.safetensors").symlink_to("../../../model.safetensors")
+
+
+def _export(
+    network: "torch.nn.Module",
+    inputs: "Mapping[str, torch.Tensor]",
+    output: str,
+    axes: Sequence[str],
+    folder: Path,
+) -> None:
+    """Write `model.onnx`, whose first axes, those named, may have any length."""
+    import torch
+
+    dynamic = dict(enumerate(axes))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's remarks on Python values
         torch.onnx.export(
-            network,
-            (torch.zeros(2, 3, 224, 224),),
+            network.eval(),
+            (),
             folder / "model.onnx",
-            input_names=["pixel_values"],
-            output_names=["image_embeds"],
-            dynamic_axes={"pixel_values": {0: "batch"}, "image_embeds": {0: "batch"}},
+            kwargs=dict(inputs),
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_axes=dict.fromkeys((*inputs, output), dynamic),
             opset_version=17,
             dynamo=False,
         )

@@ -10,7 +10,6 @@ and any failure with `{"error": ...}`. It ends with its standard input.
 """
 
 import json
-import os
 import pickle
 import sys
 import time
@@ -20,29 +19,22 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.adapters import ADAPTERS, Embed
+from benchmarks.peers.adapter import Embed
+from benchmarks.peers.answers import answers_alone
+from benchmarks.peers.encoders import ENCODERS
 
 
 def main() -> None:
     """Answer until standard input ends."""
     kind, name, folder, inputs_file, threads = sys.argv[1:]
-    # Libraries print what they like: the answers have the real standard output for themselves.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-
-    def answer(content: dict[str, Any]) -> None:
-        print(json.dumps(content), file=answers)
-
-    try:
-        embed = ADAPTERS[kind, name](Path(folder), int(threads))
+    with answers_alone() as answer:
+        adapter = ENCODERS[kind, name]
+        embed = adapter.load(Path(folder), int(threads))
         inputs = pickle.loads(Path(inputs_file).read_bytes())  # written by our own parent
         embed(inputs[:1])
-        answer({"version": version(name)})
+        answer({"version": version(adapter.package)})
         for line in sys.stdin:
             answer(_respond(json.loads(line), embed, inputs))
-    except Exception as error:  # whatever a peer raises, the parent must hear of it
-        answer({"error": f"{type(error).__name__}: {error}"})
-        sys.exit(1)
 
 
 def _respond(request: dict[str, Any], embed: Embed, inputs: list[Any]) -> dict[str, Any]:

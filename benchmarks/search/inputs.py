@@ -1,56 +1,32 @@
-"""The vectors, the rows and the sizes of a run."""
+"""The vectors and rows of a run."""
 
-import gzip
-import json
 from dataclasses import dataclass
 
 import asyncpg
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 
-from benchmarks.inputs import DATA
-from benchmarks.machine import REPOSITORY
+from benchmarks.bench import Bench
+from benchmarks.inputs import load_instructions
+from benchmarks.peers.environment import ARTIFACTS, PeerEnvironment
+from benchmarks.search.size import SearchSize
 from vla_embeddings import EmbeddingService
-from vla_embeddings.config import embedding_config
-from vla_embeddings.export import ensure_exported
-from vla_embeddings.models import MINILM, ArtifactStore
-from vla_embeddings.samples import make_instructions
 from vla_embeddings.search import Database
 
-ARTIFACTS = REPOSITORY / ".artifacts"
 TOP_K = 10
 BUCKETS = 1000  # rows of one bucket are 0.1 % of all
+CHUNK = 1000
 
 Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """How much is measured."""
-
-    texts: int
-    queries: int
-    written: int
-    write_turns: int
-    builds: int
-    peer_rows: int
-    peer_turns: int
-
-
-FULL = Size(50_000, 200, 20_000, 11, 3, 4000, 5)
-QUICK = Size(3000, 30, 1000, 3, 1, 200, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class SearchInputs:
     """Texts with their unit vectors (n, 384), and the vectors of other texts to ask for."""
 
     texts: list[str]
     vectors: Vectors
     queries: Vectors
-    origin: str
-    weights: str
 
     def rows(self, count: int) -> list[dict[str, object]]:
         """The first `count` as rows of the table."""
@@ -63,54 +39,37 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class SearchBench:
     """What every work is given; `raw` has pgvector's codec, as its README advises."""
 
-    size: Size
-    inputs: Inputs
+    size: SearchSize
+    inputs: SearchInputs
     dsn: str
     db: Database
     raw: asyncpg.Connection
+    stores: PeerEnvironment | None
 
 
-# --- Inputs ---------------------------------------------------------------------------------
-
-
-async def load_inputs(size: Size, progress: Progress) -> Inputs:
+async def load_inputs(bench: Bench, size: SearchSize) -> SearchInputs:
     """Embed the texts, or read what an earlier run embedded."""
-    texts, origin = _texts(size.texts)
-    store = ArtifactStore(embedding_config.models_dir)
-    ensure_exported(MINILM, ["fp32"], store)
-    manifest = store.open(MINILM, "fp32").manifest
-    graph = next(each.sha256 for name, each in manifest.files.items() if name.endswith(".onnx"))
-    file = ARTIFACTS / "bench-search" / f"{origin.split()[0]}-{len(texts)}-{graph[:16]}.npy"
+    texts, origin = load_instructions(size.texts)
+    artifact = bench.fp32("text")
+    graph = artifact.manifest.files[artifact.graph.name].sha256
+    file = ARTIFACTS / "bench-search" / f"{origin}-{len(texts)}-{graph[:16]}.npy"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, await _embedded(texts, progress))
+        np.save(file, await _embedded(texts, bench))
     vectors = np.load(file)
     held = len(texts) - size.queries
-    return Inputs(texts[:held], vectors[:held], vectors[held:], origin, manifest.weights)
+    return SearchInputs(texts[:held], vectors[:held], vectors[held:])
 
 
-def _texts(count: int) -> tuple[list[str], str]:
-    if not DATA.is_dir():
-        return make_instructions(count), "generated instructions"
-    with gzip.open(DATA / "instructions.jsonl.gz", "rt", encoding="utf-8") as file:
-        texts = [str(json.loads(line)["text"]) for line in file]
-    order = np.random.default_rng(0).permutation(len(texts))[:count]
-    return [texts[place] for place in order], "real robot instructions"
-
-
-async def _embedded(texts: list[str], progress: Progress) -> Vectors:
-    config = embedding_config.model_copy(update={"precision": "fp32"})
-    task, parts = progress.add_task("embedding the texts", total=len(texts)), []
+async def _embedded(texts: list[str], bench: Bench) -> Vectors:
+    config = bench.config.model_copy(update={"precision": "fp32"})
+    advance, parts = bench.track("embedding the texts, once", len(texts)), []
     async with EmbeddingService(device="cpu", config=config) as service:
-        for start in range(0, len(texts), 1000):
-            chunk = texts[start : start + 1000]
+        for start in range(0, len(texts), CHUNK):
+            chunk = texts[start : start + CHUNK]
             parts.append((await service.batch_generate_embeddings(chunk))["text_embeddings"])
-            progress.advance(task, len(chunk))
-    progress.remove_task(task)
+            advance(len(chunk))
     return np.concatenate(parts)
-
-
-# --- Measuring ------------------------------------------------------------------------------

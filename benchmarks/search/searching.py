@@ -1,39 +1,62 @@
 """What searching costs and finds."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from benchmarks.limits.loopback import NAME as LOOPBACK
+from benchmarks.limits.loopback import loopback
 from benchmarks.results import Findings, Verdict
-from benchmarks.search.inputs import BUCKETS, TOP_K, Bench, Vectors
-from benchmarks.search.turns import OURS, latencies, ratio, seconds
+from benchmarks.search.inputs import BUCKETS, TOP_K, SearchBench, Vectors
 from benchmarks.search.writing import TABLE
 from benchmarks.spread import Spread, median_interval
-from vla_embeddings.search import (
-    cosine_similarity_search,
-)
+from benchmarks.turns import OURS, latencies, ratio, seconds
+from vla_embeddings.search import cosine_similarity_search
 from vla_embeddings.search.catalog import resolve
 from vla_embeddings.search.handles import Connection
 from vla_embeddings.search.metric import COSINE
 from vla_embeddings.search.statement import Nearest
 from vla_embeddings.search.tuning import search_settings
 
+REPLY_BYTES = 1000  # ten rows of an id, an instruction, a bucket and a similarity
 
-async def overhead_work(bench: Bench) -> Findings:
+
+async def overhead_work(bench: SearchBench) -> Findings:
     """`cosine_similarity_search` beside asyncpg's `fetch` of the statement it sends."""
     work, fetch = f"top {TOP_K} by HNSW", "asyncpg fetch, same SQL"
-    times: dict[str, list[float]] = {OURS: [], fetch: []}
-    async with bench.db.pool.acquire() as connection:
-        for query in bench.inputs.queries:
-            sql, values = await _statement(connection, query)
-            await connection.fetch(sql, *values)  # what it reads is then in memory for both
-            times[OURS].append(await seconds(search_once(connection, query)))
-            times[fetch].append(await seconds(connection.fetch(sql, *values)))
+    times: dict[str, list[float]] = {OURS: [], fetch: [], LOOPBACK: []}
+    recalls = []
+    with loopback() as echo:
+        async with bench.db.pool.acquire() as connection:
+            for query in bench.inputs.queries:
+                sql, values = await _statement(connection, query)
+                found = await search_once(connection, query)  # then in memory for both
+                recalls.append(hits(found, nearest_similarities(bench.inputs.vectors, query)))
+                times[OURS].append(await seconds(search_once(connection, query)))
+                times[fetch].append(await seconds(connection.fetch(sql, *values)))
+                times[LOOPBACK].append(echo.seconds(query.nbytes, REPLY_BYTES))
     added = [1e3 * (ours - raw) for ours, raw in zip(times[OURS], times[fetch], strict=True)]
     verdict = Verdict(
         f"{work}, added to it", OURS, fetch, median_interval(added), "ms", 0.2, at_most=True
     )
-    return Findings(latencies(work, times), [verdict], [])
+    rows = [
+        row if row.subject == LOOPBACK else replace(row, recall=float(np.mean(recalls)))
+        for row in latencies(work, times, LOOPBACK)
+    ]
+    return Findings(rows, [verdict], [])
+
+
+def nearest_similarities(vectors: Vectors, query: Vectors) -> Vectors:
+    """The cosines of the truly nearest, the highest first."""
+    return np.sort(vectors @ query)[::-1][:TOP_K]
+
+
+def hits(found: Sequence[Mapping[str, Any]], truth: Vectors) -> float:
+    """The share of the truly nearest among the rows found, by their similarity."""
+    found_similarities = np.array([row["similarity"] for row in found])
+    return int(np.count_nonzero(found_similarities >= truth[-1] - 1e-6)) / len(truth)
 
 
 async def search_once(db: Any, query: Vectors, **options: Any) -> list[dict[str, Any]]:
@@ -52,7 +75,7 @@ async def _statement(connection: Connection, query: Vectors) -> tuple[str, list[
     return sql, parameters.values
 
 
-async def recall_work(bench: Bench) -> Findings:
+async def recall_work(bench: SearchBench) -> Findings:
     """Recall by distance at the defaults, and what filters leave of it."""
     buckets = np.arange(len(bench.inputs.vectors)) % BUCKETS
     verdicts = []
@@ -61,10 +84,9 @@ async def recall_work(bench: Bench) -> Findings:
         matching = bench.inputs.vectors[buckets < (kept or BUCKETS)]
         recalls, lengths = [], []
         for query in bench.inputs.queries:
-            truth = np.sort(matching @ query)[::-1][:TOP_K]
+            truth = nearest_similarities(matching, query)
             found = await search_once(bench.db, query, filters=filters)
-            hits = sum(row["similarity"] >= truth[-1] - 1e-6 for row in found)
-            recalls.append(hits / len(truth))
+            recalls.append(hits(found, truth))
             lengths.append(len(found) / len(truth))
         recall = Spread(min(recalls), float(np.mean(recalls)), max(recalls))
         length = Spread(min(lengths), min(lengths), min(lengths))
@@ -75,7 +97,7 @@ async def recall_work(bench: Bench) -> Findings:
     return Findings([], verdicts, [])
 
 
-async def threshold_work(bench: Bench) -> Findings:
+async def threshold_work(bench: SearchBench) -> Findings:
     """A threshold that three rows reach, beside the same in WHERE with an iterative scan."""
     work, in_where = "threshold that 3 rows reach", "threshold in WHERE"
     times: dict[str, list[float]] = {OURS: [], in_where: []}
@@ -93,6 +115,3 @@ async def threshold_work(bench: Bench) -> Findings:
     faster = ratio(times[in_where], times[OURS])
     verdict = Verdict(work, OURS, in_where, faster, "x", 10, at_most=False)
     return Findings(latencies(work, times), [verdict], [])
-
-
-# --- Other libraries ------------------------------------------------------------------------

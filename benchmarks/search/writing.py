@@ -8,9 +8,9 @@ import numpy as np
 from pgvector import Vector as PgVector
 
 from benchmarks.results import Findings, Row, Verdict
-from benchmarks.search.inputs import Bench
-from benchmarks.search.turns import OURS, Work, in_turns, rates, ratio
+from benchmarks.search.inputs import SearchBench
 from benchmarks.spread import Spread, quartiles
+from benchmarks.turns import OURS, Work, in_turns, rates, ratio
 from vla_embeddings.search import (
     batch_index_embeddings,
     create_hnsw_index,
@@ -30,7 +30,7 @@ async def make_table(raw: asyncpg.Connection) -> None:
     )
 
 
-async def insert_work(bench: Bench) -> Findings:
+async def insert_work(bench: SearchBench) -> Findings:
     """`insert_embeddings` beside COPY through asyncpg and pgvector's codec."""
     work, count = "insert new rows, no index", bench.size.written
     rows = bench.inputs.rows(count)
@@ -53,7 +53,7 @@ async def insert_work(bench: Bench) -> Findings:
     return Findings(rates(work, times, count), [verdict], [])
 
 
-async def update_work(bench: Bench) -> Findings:
+async def update_work(bench: SearchBench) -> Findings:
     """`batch_index_embeddings` of the rows there are beside three ways through asyncpg."""
     work, vectors = "store vectors in rows that exist, no index", bench.inputs.vectors
     count, raw = bench.size.written, bench.raw
@@ -104,7 +104,7 @@ async def update_work(bench: Bench) -> Findings:
     return Findings(rates(work, times, count), verdicts, [])
 
 
-async def build_work(bench: Bench) -> Findings:
+async def build_work(bench: SearchBench) -> Findings:
     """`create_hnsw_index` at its defaults beside CREATE INDEX at PostgreSQL's."""
     work, notices = "build an HNSW index", 0
     await bench.raw.execute(f"TRUNCATE {TABLE} RESTART IDENTITY")
@@ -137,7 +137,7 @@ async def build_work(bench: Bench) -> Findings:
         works: dict[str, Work] = {default: plain, OURS: ours}
         times = await in_turns(works, bench.size.builds, drop)
         connection.remove_log_listener(count_notice)
-    figures = [Row(work, name, quartiles(each), "s") for name, each in times.items()]
+    figures = [Row(work, name, quartiles(s), "s", turns=s) for name, s in times.items()]
     outgrown = Spread(notices, notices, notices)
     return Findings(
         figures,
@@ -147,6 +147,3 @@ async def build_work(bench: Bench) -> Findings:
         ],
         [],
     )
-
-
-# --- Searching, with the index that `build_work` leaves --------------------------------------

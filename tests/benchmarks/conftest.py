@@ -1,34 +1,26 @@
 """A benchmark run so small that it shows only whether the suites work."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.bench import Bench
 from benchmarks.inputs import load_inputs
-from benchmarks.size import Size
+from benchmarks.size import TINY
 from vla_embeddings.config import EmbeddingConfig
-
-TINY = Size(
-    latency_turns=2,
-    instruction_calls=2,
-    image_calls=1,
-    throughput_turns=2,
-    instructions=8,
-    images=2,
-    starts=1,
-    neighbour_texts=24,
-    pairs=8,
-)
 
 
 @pytest.fixture(scope="session")
-def bench(models_dir: Path) -> Bench:
-    """Tiny, on generated inputs, without peers."""
-    return Bench(
-        TINY,
-        load_inputs(TINY, data=Path("missing")),
-        EmbeddingConfig(models_dir=models_dir),
-        peers=None,
-        track=lambda what, length: lambda steps: None,
-    )
+def bench(models_dir: Path) -> Iterator[Bench]:
+    """Tiny, on generated inputs, without peers, beside limits that are quickly found."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.limits.gemm.SIDE", 128)
+        patch.setattr("benchmarks.limits.bandwidth.ARRAY_BYTES", 2**20)
+        yield Bench(
+            TINY,
+            load_inputs(TINY, data=Path("missing")),
+            EmbeddingConfig(models_dir=models_dir),
+            peers=None,
+            track=lambda what, length: lambda steps: None,
+        )

@@ -1,52 +1,136 @@
 """Every suite runs; how fast is not asked here."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from benchmarks import latency, quality, startup, throughput
+from benchmarks import quality
 from benchmarks.bench import Bench
 from benchmarks.inputs import load_inputs
 from benchmarks.machine import describe_machine
-from benchmarks.peers.environment import PeerEnvironment
 from benchmarks.report import markdown
-from benchmarks.results import Absence, Result, Row, load_results
+from benchmarks.results import Findings, Result, Row, load_results
+from benchmarks.suites import SUITES, summary
+
+Find = Callable[[str], Findings]
+
+
+@pytest.fixture(scope="module")
+def find(bench: Bench) -> Find:
+    """What a suite finds, by its name; each runs once."""
+    return cache(lambda name: SUITES[name](bench))
 
 
 def figures(rows: Sequence[Row], subject: str) -> list[float]:
     return [row.figure.median for row in rows if row.subject == subject]
 
 
-def test_latency_times_every_exported_precision(bench: Bench) -> None:
-    findings = latency.run(bench)
+def charts(findings: Findings) -> set[str]:
+    return {series.chart for series in findings.series}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_suite_finds_figures_of_ours(name: str, find: Find) -> None:
+    findings = find(name)
+    assert [row for row in findings.rows if row.subject.startswith("ours")]
+    assert all(line.points for line in findings.series)
+    named = Counter((row.work, row.subject) for row in findings.rows)
+    assert set(named.values()) == {1}  # what runs are compared by
+
+
+def test_every_suite_says_in_a_line_what_it_does() -> None:
+    assert all(10 < len(summary(suite)) < 90 for suite in SUITES.values())
+
+
+def test_latency_times_fp32_and_int8_where_it_was_exported(bench: Bench, find: Find) -> None:
+    findings = find("latency")
     precisions = [artifact.manifest.precision for artifact in bench.artifacts("text")]
-    texts = [row for row in findings.rows if row.document == 15]
+    texts = [row for row in findings.rows if row.document == 15 and "ours" in row.subject]
     assert [row.subject for row in texts] == [f"ours {precision}" for precision in precisions]
     missing = [absence.contender for absence in findings.absences]
-    assert len(precisions) + sum(name.endswith("(text)") for name in missing) == 3
-    assert all(figure > 0 for figure in figures(findings.rows, "ours fp32"))
+    assert len(precisions) + sum(name.endswith("(text)") for name in missing) == 2
     assert findings.rows[0].quality == pytest.approx(1, abs=1e-5)
 
 
-def test_throughput_is_shown_beside_the_machines_limit(bench: Bench) -> None:
-    findings = throughput.run(bench)
+def test_latency_is_drawn_by_tokens_and_by_batch(find: Find) -> None:
+    [by_tokens, *_] = find("latency").series
+    assert [x for x, _ in by_tokens.points] == [8, 16, 32, 64, 128, 256]
+    [by_batch, *_] = find("throughput").series
+    assert [x for x, _ in by_batch.points] == [1, 2, 4, 8, 16, 32, 64]
+
+
+def test_speed_is_shown_beside_quality_and_as_a_share_of_the_limit(
+    find: Find,
+) -> None:
+    for suite, limits in (
+        ("latency", {"sgemm peak", "memory bandwidth"}),
+        ("throughput", {"sgemm peak"}),
+    ):
+        row = find(suite).rows[0]
+        assert row.subject == "ours fp32"
+        assert row.neighbours == pytest.approx(1)
+        assert row.share is not None
+        assert row.share > 0
+        assert row.limit in limits
+
+
+def test_throughput_is_judged_by_the_machines_limit(find: Find) -> None:
+    findings = find("throughput")
     assert len(figures(findings.rows, "sgemm peak")) == 2
-    assert len(figures(findings.rows, "ours fp32")) == 2
-    assert all(row.figure.median > 0 for row in findings.rows)
     assert [verdict.against for verdict in findings.verdicts] == ["sgemm peak"]
 
 
-def test_a_new_process_makes_its_first_vector_without_torch(bench: Bench) -> None:
-    findings = startup.run(bench)
-    assert [verdict.unit for verdict in findings.verdicts] == ["s", "MB", ""]
-    assert findings.verdicts[2].passed
+def test_an_images_cost_is_split_for_every_kind_and_size(find: Find) -> None:
+    findings = find("images")
+    assert charts(findings) == {"image-cost"}
+    assert {len(line.points) for line in findings.series} == {5}
+    works = {row.work for row in findings.rows}
+    assert {"cost of a 640x480 PNG", "cost of a 1920x1080 JPEG"} <= works
 
 
-def test_fp32_is_its_own_reference_in_quality(bench: Bench) -> None:
-    findings = quality.run(bench)
+def test_the_cache_is_timed_beside_redis_py_and_with_redis_down(
+    find: Find,
+) -> None:
+    findings = find("cache")
+    assert "redis-py GET" in {row.subject for row in findings.rows}
+    assert charts(findings) == {"cache-faults"}
+    assert len(findings.series) == 3
+    computed = [each for each in findings.verdicts if each.work.endswith("computations")]
+    assert [verdict.figure.median for verdict in computed] == [1]
+
+
+def test_searches_carry_their_recall(find: Find) -> None:
+    findings = find("search")
+    curve = [row for row in findings.rows if "ef_search" in row.work]
+    assert len(curve) == 6
+    assert all(row.recall is not None and row.recall > 0.5 for row in curve)
+    assert charts(findings) == {"recall-ef-search"}
+
+
+def test_a_new_process_makes_its_first_vector_without_torch(find: Find) -> None:
+    verdicts = find("startup").verdicts
+    assert [verdict.unit for verdict in verdicts] == ["s", "MB", ""]
+    assert verdicts[2].passed
+
+
+def test_memory_is_watched_from_call_to_call(find: Find) -> None:
+    [line] = find("memory").series
+    assert [calls for calls, _ in line.points] == list(range(2, 41, 2))
+    assert all(megabytes > 50 for _, megabytes in line.points)
+
+
+def test_concurrent_callers_are_up_to_256(find: Find) -> None:
+    throughput, latency = find("concurrency").series[:2]
+    assert throughput.points[-1][0] == latency.points[-1][0] == 256
+
+
+def test_fp32_is_its_own_reference_in_quality(find: Find) -> None:
+    findings = find("quality")
     assert figures(findings.rows, "ours fp32") == pytest.approx([1, 1, 1], abs=1e-5)
     assert all(verdict.subject != "ours fp32" for verdict in findings.verdicts)
 
@@ -59,15 +143,7 @@ def test_quality_agrees_with_people_where_their_judgement_is_at_hand(
     assert "Spearman, 8 pairs of STS benchmark dev" in works
 
 
-def test_peers_that_cannot_run_are_named_with_the_reason(bench: Bench) -> None:
-    environment = PeerEnvironment(Path("python"), "cannot be installed: no network")
-    with environment.compete("text", ["pick up the cup"], bench.fp32) as (peers, absences):
-        assert peers == []
-    assert Absence("fastembed (text)", "cannot be installed: no network") in absences
-
-
-def test_results_are_kept_and_make_a_page(bench: Bench, tmp_path: Path) -> None:
-    findings = startup.run(bench)
+def test_results_are_kept_and_make_a_page(bench: Bench, find: Find, tmp_path: Path) -> None:
     result = Result(
         suite="startup",
         size="full",
@@ -76,7 +152,7 @@ def test_results_are_kept_and_make_a_page(bench: Bench, tmp_path: Path) -> None:
         inputs=bench.inputs.origin,
         weights={"all-MiniLM-L6-v2": "trained"},
         machine=describe_machine(),
-        findings=findings,
+        findings=find("startup"),
     )
     result.save(tmp_path)
     assert load_results(tmp_path) == [result]

@@ -1,9 +1,11 @@
 """`vla-embeddings bench`: how fast this machine is."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -14,13 +16,23 @@ from vla_embeddings.config import Device, embedding_config
 if TYPE_CHECKING:
     from vla_embeddings.latency import Latency
     from vla_embeddings.models import Artifact
+    from vla_embeddings.tracking import Change
 
-app = typer.Typer(help="Measure the exported models on this machine.", no_args_is_help=True)
+JUDGEMENTS: Mapping[str, str] = {
+    "worse": "[bold red]worse[/]",
+    "better": "[green]better[/]",
+    "same": "same",
+}
+
+app = typer.Typer(
+    help="Measure the exported models on this machine, or compare two benchmark runs.",
+    no_args_is_help=True,
+)
 
 
 @app.callback()
 def _group() -> None:
-    """Measure the exported models on this machine."""
+    """Measure the exported models on this machine, or compare two benchmark runs."""
 
 
 @app.command()
@@ -49,6 +61,59 @@ def latency(json: Json = False) -> None:
         print_json([asdict(row) for row in rows])
     else:
         stdout.print(_table(rows))
+
+
+@app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(help="A folder of results, or one file.")],
+    new: Annotated[Path, typer.Argument(help="Likewise, of the commit in question.")],
+    every: Annotated[bool, typer.Option("--all", help="Show what did not change, too.")] = False,
+    json: Json = False,
+) -> None:
+    """Tell what became slower or faster between two runs of `python -m benchmarks`.
+
+    Both must be of the same machine. Peers and limits that both runs measured
+    show how the machine itself moved, which is taken out of the ratios, and
+    how far a figure moves by itself; only what lies beyond that is called a
+    change. Qualities (cosines, recall) are compared as they are. The exit
+    status is 1 where something is worse.
+    """
+    from vla_embeddings.tracking import compare, read_run
+
+    before, after = read_run(old), read_run(new)
+    changes = compare(before, after)
+    if json:
+        print_json([asdict(change) for change in changes])
+    else:
+        shown = [change for change in changes if every or change.judgement != "same"]
+        if shown:
+            stdout.print(_changes_table(shown))
+        counts = Counter(change.judgement for change in changes)
+        stdout.print(
+            f"{len(changes)} figures of {after.commits} against {before.commits}: "
+            f"{counts['worse']} worse, {counts['better']} better, "
+            f"{counts['same']} within the noise."
+        )
+    if any(change.judgement == "worse" for change in changes):
+        raise typer.Exit(1)
+
+
+def _changes_table(changes: "Sequence[Change]") -> Table:
+    table = Table(title="New against old", title_justify="left")
+    table.add_column("work")
+    for name in ("old", "new", "ratio", "noise", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    for change in changes:
+        ratio = change.ratio
+        table.add_row(
+            f"{change.work}\n[dim]{change.suite}: {change.subject}[/]",
+            f"{change.old:.4g} {change.unit}",
+            f"{change.new:.4g} {change.unit}",
+            f"{ratio.value:.2f}x\n[dim]{ratio.low:.2f}–{ratio.high:.2f}[/]",
+            f"±{100 * change.noise:.1f} %",
+            JUDGEMENTS[change.judgement],
+        )
+    return table
 
 
 def _devices() -> list[Device]:

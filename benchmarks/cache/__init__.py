@@ -1,0 +1,1 @@
+"""What the cache costs, beside the plain client and RedisVL's cache, and with Redis down."""

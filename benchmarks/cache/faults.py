@@ -1,0 +1,86 @@
+"""What a call waits where Redis is down: a port that is closed, and one that never answers."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.cache.size import CacheSize
+from benchmarks.results import Findings, Row, Series, Verdict
+from benchmarks.spread import Spread, quartiles
+from benchmarks.turns import OURS, seconds
+from vla_embeddings.cache import EmbeddingCache
+
+FIRST_MS = 60
+LATER_MS = 1
+PAUSE = 0.001
+CHARTED = 60
+KEY = "instruction:a"
+
+
+async def down(url: str, size: CacheSize) -> Findings:
+    """Both faults, and the calls of a Redis that is well beside them."""
+    closed = await _fault("Redis's port is closed", f"redis://127.0.0.1:{free_port()}", size)
+    with silent_port() as address:
+        silent = await _fault("Redis never answers", address, size)
+    return Findings.joined([closed, silent, await _well(url)])
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def silent_port() -> Iterator[str]:
+    """The address of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}"
+
+
+async def _fault(work: str, url: str, size: CacheSize) -> Findings:
+    """The first call, those until the breaker opens, and the 99th percentile of those after."""
+    async with EmbeddingCache(url, memory_entries=0) as cache:
+        opening = [await _call(cache)]
+        while (await cache.get_stats())["breaker"] == "closed":
+            opening.append(await _call(cache))
+        later = [await _call(cache) for _ in range(size.calls_down)]
+    p99 = float(np.percentile(later, 99))
+    first, last = _exactly(opening[0]), _exactly(p99)
+    return Findings(
+        [
+            Row(f"{work}: first call", OURS, first, "ms"),
+            Row(f"{work}: later calls", OURS, quartiles(later), "ms"),
+        ],
+        [
+            Verdict(f"{work}: first call", OURS, None, first, "ms", FIRST_MS, at_most=True),
+            Verdict(f"{work}: later calls, p99", OURS, None, last, "ms", LATER_MS, at_most=True),
+        ],
+        [],
+        [_line(work, [*opening, *later])],
+    )
+
+
+async def _well(url: str) -> Findings:
+    async with EmbeddingCache(url, memory_entries=0) as cache:
+        calls = [await _call(cache) for _ in range(CHARTED)]
+    return Findings([], [], [], [_line("Redis answers", calls)])
+
+
+async def _call(cache: EmbeddingCache) -> float:
+    """Milliseconds of a look-up, a moment after the one before."""
+    await asyncio.sleep(PAUSE)
+    return 1e3 * await seconds(cache.get_embedding(KEY))
+
+
+def _line(subject: str, calls: list[float]) -> Series:
+    points = [(float(number), ms) for number, ms in enumerate(calls[:CHARTED], start=1)]
+    return Series("cache-faults", subject, "call", "ms", points)
+
+
+def _exactly(value: float) -> Spread:
+    return Spread(value, value, value)

@@ -1,0 +1,51 @@
+"""Look-ups beside RedisVL's EmbeddingsCache, which runs in a process of its own."""
+
+import numpy as np
+
+from benchmarks.bench import Bench
+from benchmarks.cache.clients import TTL, Vectors
+from benchmarks.cache.size import CacheSize
+from benchmarks.peers.environment import PeerEnvironment, PeerFailed
+from benchmarks.peers.store import Store, start_store
+from benchmarks.peers.stores import StoreInputs
+from benchmarks.results import Absence, Findings, Verdict
+from benchmarks.turns import OURS, latencies, ratio, seconds
+from vla_embeddings.cache import EmbeddingCache
+
+FASTER = 15
+
+
+async def against_redisvl(url: str, vectors: Vectors, bench: Bench, size: CacheSize) -> Findings:
+    """All vectors by one call of each; RedisVL times itself."""
+    if bench.stores is None:
+        return Findings([], [], [])
+    try:
+        return await _contest(url, vectors, bench.stores, size)
+    except PeerFailed as reason:
+        return Findings([], [], [Absence("redisvl", str(reason))])
+
+
+async def _contest(
+    url: str, vectors: Vectors, environment: PeerEnvironment, size: CacheSize
+) -> Findings:
+    rows = np.stack(list(vectors.values()))
+    inputs = StoreInputs([f"instruction {number}" for number in range(len(rows))], rows, rows[:1])
+    with start_store(environment, "redisvl", url, inputs) as store:
+        times = await _in_turns(store, url, vectors, size)
+        work = f"get_many of {len(vectors):,}, beside RedisVL"
+        faster = ratio(times[store.name], times[OURS])
+        verdict = Verdict(work, OURS, store.name, faster, "x", FASTER, at_most=False)
+    return Findings(latencies(work, times), [verdict], [])
+
+
+async def _in_turns(
+    store: Store, url: str, vectors: Vectors, size: CacheSize
+) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {OURS: [], store.name: []}
+    async with EmbeddingCache(url, ttl=TTL, memory_entries=0) as cache:
+        await cache.set_many(vectors)
+        store.seconds("store")
+        for _ in range(size.turns + 1):  # the first warms up
+            times[OURS].append(await seconds(cache.get_many(list(vectors))))
+            times[store.name].append(store.seconds("find"))
+    return {name: taken[1:] for name, taken in times.items()}

@@ -1,0 +1,31 @@
+"""What a peer is to the worker that runs it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+Embed = Callable[[list[Any]], Vectors]
+"""Texts, or the bytes of JPEGs, to unit vectors (n, dimension) float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A peer's package on PyPI, and how to load it from a folder of files with so many threads."""
+
+    package: str
+    load: Callable[[Path, int], Embed]
+
+
+def in_batches(embed: Embed, size: int) -> Embed:
+    """The same, at most `size` inputs at a time."""
+
+    def many(inputs: list[Any]) -> Vectors:
+        starts = range(0, len(inputs), size)
+        return np.concatenate([embed(inputs[start : start + size]) for start in starts])
+
+    return many

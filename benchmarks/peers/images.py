@@ -1,0 +1,95 @@
+"""How each peer embeds JPEGs, set up as its own documentation recommends.
+
+Runs in the peers' virtual environment; see `benchmarks.peers.texts`.
+"""
+
+import io
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.peers.adapter import Embed, Vectors, in_batches
+from benchmarks.peers.backends import openvino_graph, session_options
+
+BATCH = 16  # fastembed's default
+
+
+def fastembed(folder: Path, threads: int) -> Embed:
+    """fastembed's own CLIP model with the plain fp32 export in the place of its download."""
+    model = import_module("fastembed").ImageEmbedding(
+        "Qdrant/clip-ViT-B-32-vision", specific_model_path=str(folder), threads=threads
+    )
+    return lambda images: np.stack(
+        list(model.embed([_opened(image) for image in images], batch_size=BATCH))
+    )
+
+
+def transformers(folder: Path, threads: int) -> Embed:
+    """transformers on PyTorch, its image processor included."""
+    torch = import_module("torch")
+    torch.set_num_threads(threads)
+    processor = _processor(folder)
+    library = import_module("transformers")
+    model = library.CLIPVisionModelWithProjection.from_pretrained(folder).eval()
+
+    def embed(images: list[Any]) -> Vectors:
+        with torch.inference_mode():
+            pixels = processor([_opened(image) for image in images], return_tensors="pt")
+            unit: Vectors = _unit(model(**pixels).image_embeds.numpy())
+        return unit
+
+    return in_batches(embed, BATCH)
+
+
+def optimum(folder: Path, threads: int) -> Embed:
+    """optimum's ORTModel on the plain fp32 export, after transformers' image processor."""
+    processor = _processor(folder)
+    model = import_module("optimum.onnxruntime").ORTModelForCustomTasks.from_pretrained(
+        folder,
+        file_name="model.onnx",
+        provider="CPUExecutionProvider",
+        session_options=session_options(threads),
+    )
+
+    def embed(images: list[Any]) -> Vectors:
+        pixels = processor([_opened(image) for image in images], return_tensors="np")
+        return _unit(model(**pixels)["image_embeds"])
+
+    return in_batches(embed, BATCH)
+
+
+def openvino(folder: Path, threads: int) -> Embed:
+    """OpenVINO's runtime with the plain fp32 export, after transformers' image processor."""
+    run = openvino_graph(folder / "model.onnx", threads)
+    processor = _processor(folder)
+
+    def embed(images: list[Any]) -> Vectors:
+        opened = [_opened(image) for image in images]
+        return _unit(run(dict(processor(opened, return_tensors="np"))))
+
+    return in_batches(embed, BATCH)
+
+
+def faster_clip(folder: Path, threads: int) -> Embed:
+    """faster-clip on the same checkpoint, whose weights it turns into int8 when it loads them."""
+    os.environ["FASTER_CLIP_CACHE"] = str(folder / "faster-clip")
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    model = import_module("faster_clip").ClipModel()
+    return lambda images: _unit(np.array(model.encode_image(images), np.float32))
+
+
+def _processor(folder: Path) -> Any:
+    return import_module("transformers").CLIPImageProcessor.from_pretrained(folder)
+
+
+def _opened(image: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(image))
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit

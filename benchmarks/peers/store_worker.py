@@ -1,0 +1,34 @@
+"""A store at work: `python -m benchmarks.peers.store_worker NAME URL FOLDER`.
+
+Speaks JSON, one object a line: `{"version": ...}` once it is up; then it answers
+
+    {"step": NAME, "query": NUMBER}   with  {"seconds": ...}
+
+and any failure with `{"error": ...}`. It ends with its standard input.
+"""
+
+import json
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.peers.answers import answers_alone
+from benchmarks.peers.stores import STORES, StoreInputs
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    name, url, folder = sys.argv[1:]
+    with answers_alone() as answer:
+        steps = STORES[name](url, StoreInputs.read(Path(folder)))
+        answer({"version": version(name)})
+        for line in sys.stdin:
+            request = json.loads(line)
+            start = time.perf_counter()
+            steps[request["step"]](request["query"])
+            answer({"seconds": time.perf_counter() - start})
+
+
+if __name__ == "__main__":
+    main()

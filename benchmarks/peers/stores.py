@@ -1,0 +1,144 @@
+"""How each library that stores vectors does it, set up as its own documentation recommends.
+
+Runs in the peers' virtual environment; imported by name, as in `benchmarks.peers.texts`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIMENSION = 384
+TOP_K = 10
+EF_SEARCH = 100
+
+Steps = Mapping[str, Callable[[int], object]]
+"""What can be asked of it, by name; each takes the number of a query."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInputs:
+    """Rows to store, and vectors to ask for."""
+
+    texts: list[str]
+    vectors: NDArray[np.float32]
+    queries: NDArray[np.float32]
+
+    @classmethod
+    def read(cls, folder: Path) -> "StoreInputs":
+        """Those that `write` left."""
+        texts = json.loads((folder / "texts.json").read_text())
+        return cls(texts, np.load(folder / "vectors.npy"), np.load(folder / "queries.npy"))
+
+    def write(self, folder: Path) -> None:
+        """Leave them for a worker."""
+        (folder / "texts.json").write_text(json.dumps(self.texts))
+        np.save(folder / "vectors.npy", self.vectors)
+        np.save(folder / "queries.npy", self.queries)
+
+
+def vecs(url: str, inputs: StoreInputs) -> Steps:
+    """Supabase's vecs: `reset`, `insert`, `index`, `search`."""
+    library = import_module("vecs")
+    client = library.create_client(url.replace("postgresql:", "postgresql+psycopg2:", 1))
+    vectors = inputs.vectors.tolist()
+    records = [
+        (str(number), vector, {"text": text})
+        for number, (text, vector) in enumerate(zip(inputs.texts, vectors, strict=True))
+    ]
+
+    def collection() -> Any:
+        return client.get_or_create_collection(name="benchmark", dimension=DIMENSION)
+
+    def reset(_: int) -> None:
+        client.delete_collection("benchmark")
+        collection()
+
+    def index(_: int) -> None:
+        collection().create_index(
+            method=library.IndexMethod.hnsw,
+            measure=library.IndexMeasure.cosine_distance,
+            index_arguments=library.IndexArgsHNSW(m=16, ef_construction=64),
+        )
+
+    docs = collection()
+    return {
+        "reset": reset,
+        "insert": lambda _: docs.upsert(records),
+        "index": index,
+        "search": lambda number: _all(
+            docs.query(
+                inputs.queries[number],
+                limit=TOP_K,
+                include_value=True,
+                include_metadata=True,
+                ef_search=EF_SEARCH,
+            ),
+            TOP_K,
+        ),
+    }
+
+
+def langchain_postgres(url: str, inputs: StoreInputs) -> Steps:
+    """langchain-postgres' PGVectorStore: `reset`, `insert`, `index`, `search`."""
+    library = import_module("langchain_postgres")
+    indexes = import_module("langchain_postgres.v2.indexes")
+    embedding = import_module("langchain_core.embeddings").DeterministicFakeEmbedding(
+        size=DIMENSION
+    )
+    engine = library.PGEngine.from_connection_string(
+        url.replace("postgresql:", "postgresql+asyncpg:", 1)
+    )
+    vectors, table = inputs.vectors.tolist(), "langchain_benchmark"
+
+    def reset(_: int) -> None:
+        engine.init_vectorstore_table(table, DIMENSION, overwrite_existing=True)
+
+    reset(0)
+    options = indexes.HNSWQueryOptions(ef_search=EF_SEARCH)
+    store = library.PGVectorStore.create_sync(
+        engine, embedding, table, index_query_options=options
+    )
+    return {
+        "reset": reset,
+        "insert": lambda _: store.add_embeddings(inputs.texts, vectors),
+        "index": lambda _: store.apply_vector_index(indexes.HNSWIndex(m=16, ef_construction=64)),
+        "search": lambda number: _all(
+            store.similarity_search_with_score_by_vector(inputs.queries[number].tolist(), k=TOP_K),
+            TOP_K,
+        ),
+    }
+
+
+def redisvl(url: str, inputs: StoreInputs) -> Steps:
+    """RedisVL's EmbeddingsCache: `store` and `find` all vectors."""
+    module = import_module("redisvl.extensions.cache.embeddings")
+    cache = module.EmbeddingsCache(name="benchmark", redis_url=url, ttl=600)
+    items = [
+        {"content": text, "model_name": "model", "embedding": vector}
+        for text, vector in zip(inputs.texts, inputs.vectors.tolist(), strict=True)
+    ]
+
+    def find(_: int) -> None:
+        found = cache.mget(contents=inputs.texts, model_name="model")
+        _all([item for item in found if item and item["embedding"]], len(items))
+
+    return {"store": lambda _: cache.mset(items), "find": find}
+
+
+def _all(found: list[Any], expected: int) -> None:
+    if len(found) != expected:
+        raise RuntimeError(f"expected {expected} results, got {len(found)}")
+
+
+STORES: Mapping[str, Callable[[str, StoreInputs], Steps]] = {
+    "vecs": vecs,
+    "langchain-postgres": langchain_postgres,
+    "redisvl": redisvl,
+}
+"""By the name of the package."""

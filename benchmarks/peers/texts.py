@@ -1,0 +1,122 @@
+"""How each peer embeds instructions, set up as its own documentation recommends.
+
+Runs in the peers' virtual environment. Peers are imported by name on use: none of them is
+installed where this file is type-checked.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.adapter import Embed, Vectors, in_batches
+from benchmarks.peers.backends import openvino_graph, session_options
+
+DIMENSION = 384
+MAX_TOKENS = 256
+BATCH = 32  # sentence-transformers' default
+
+
+def fastembed_own(folder: Path, threads: int) -> Embed:
+    """fastembed's own all-MiniLM-L6-v2, with our plain export in the place of its download."""
+    return _fastembed("sentence-transformers/all-MiniLM-L6-v2", folder, threads)
+
+
+def fastembed_fused(folder: Path, threads: int) -> Embed:
+    """fastembed with our fused fp32 graph, which pools and normalises by itself."""
+    description = import_module("fastembed.common.model_description")
+    import_module("fastembed").TextEmbedding.add_custom_model(
+        "local/all-MiniLM-L6-v2",
+        pooling=description.PoolingType.DISABLED,
+        normalization=False,
+        sources=description.ModelSource(hf="local/all-MiniLM-L6-v2"),
+        dim=DIMENSION,
+        model_file="fused.onnx",
+    )
+    return _fastembed("local/all-MiniLM-L6-v2", folder, threads)
+
+
+def _fastembed(name: str, folder: Path, threads: int) -> Embed:
+    model = import_module("fastembed").TextEmbedding(
+        name, specific_model_path=str(folder), threads=threads
+    )
+    return lambda texts: np.stack(list(model.embed(texts)))
+
+
+def sentence_transformers(folder: Path, threads: int) -> Embed:
+    """sentence-transformers on PyTorch."""
+    return _sentence_transformers(folder, threads, backend="torch", model_kwargs={})
+
+
+def sentence_transformers_onnx(folder: Path, threads: int) -> Embed:
+    """sentence-transformers with its ONNX backend on the plain export."""
+    options = {
+        "provider": "CPUExecutionProvider",
+        "file_name": "model.onnx",
+        "session_options": session_options(threads),
+    }
+    return _sentence_transformers(folder, threads, backend="onnx", model_kwargs=options)
+
+
+def _sentence_transformers(
+    folder: Path, threads: int, *, backend: str, model_kwargs: dict[str, Any]
+) -> Embed:
+    import_module("torch").set_num_threads(threads)
+    library = import_module("sentence_transformers")
+    parts = import_module("sentence_transformers.models")
+    network = parts.Transformer(
+        str(folder), max_seq_length=MAX_TOKENS, backend=backend, model_kwargs=model_kwargs
+    )
+    modules = [network, parts.Pooling(DIMENSION, "mean"), parts.Normalize()]
+    model = library.SentenceTransformer(modules=modules, device="cpu")
+
+    def embed(texts: list[Any]) -> Vectors:
+        vectors: Vectors = model.encode(texts, show_progress_bar=False)
+        return vectors
+
+    return embed
+
+
+def optimum(folder: Path, threads: int) -> Embed:
+    """optimum's ORTModel on the plain export, with transformers' tokenizer; mean pooling."""
+    torch = import_module("torch")
+    torch.set_num_threads(threads)
+    model = import_module("optimum.onnxruntime").ORTModelForFeatureExtraction.from_pretrained(
+        folder,
+        file_name="model.onnx",
+        provider="CPUExecutionProvider",
+        session_options=session_options(threads),
+    )
+    tokenizer = import_module("transformers").AutoTokenizer.from_pretrained(folder)
+
+    def embed(texts: list[Any]) -> Vectors:
+        tokens = tokenizer(
+            texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+        )
+        hidden = model(**tokens).last_hidden_state
+        mask = tokens["attention_mask"].unsqueeze(-1)
+        means = (hidden * mask).sum(1) / mask.sum(1)
+        vectors: Vectors = torch.nn.functional.normalize(means, dim=-1).numpy()
+        return vectors
+
+    return in_batches(embed, BATCH)
+
+
+def openvino(folder: Path, threads: int) -> Embed:
+    """OpenVINO's runtime with our fused fp32 graph and the model's tokenizer."""
+    run = openvino_graph(folder / "fused.onnx", threads)
+    tokenizer = import_module("tokenizers").Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+
+    def embed(texts: list[Any]) -> Vectors:
+        encodings = tokenizer.encode_batch(texts)
+        return run(
+            {
+                "input_ids": np.array([encoding.ids for encoding in encodings]),
+                "attention_mask": np.array([encoding.attention_mask for encoding in encodings]),
+            }
+        )
+
+    return in_batches(embed, BATCH)

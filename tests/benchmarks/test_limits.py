@@ -1,0 +1,83 @@
+"""What the machine can do, and our figures as shares of it."""
+
+import socket
+
+import numpy as np
+import pytest
+
+from benchmarks.bench import Bench
+from benchmarks.contest import Limit, Standing
+from benchmarks.curves import curves
+from benchmarks.harness import Timings
+from benchmarks.latency import LENGTHS, texts_of_tokens
+from benchmarks.limits.bandwidth import BandwidthLimit
+from benchmarks.limits.gemm import gemm_limits
+from benchmarks.limits.loopback import loopback
+from benchmarks.shares import Share, nearest_limit
+from vla_embeddings.models import Precision
+from vla_embeddings.runtime.tokens import Tokenizer
+
+PARTS = [slice(0, 1), slice(0, 2)]
+
+
+def standing(name: str, seconds: float, precision: Precision | None = None) -> Standing:
+    return Standing(Timings(name, ((seconds,),) * 3), precision, None)
+
+
+@pytest.mark.usefixtures("bench")  # which makes the products small
+def test_twice_the_operations_take_twice_the_time_at_the_peak_of_fp32_and_int8() -> None:
+    limits = gemm_limits(lambda part: 1e6 * (part.stop - part.start))
+    assert [limit.precision for limit in limits] == ["fp32", "int8"]
+    for limit in limits:
+        one, two = limit.seconds(PARTS)
+        assert two == pytest.approx(2 * one)
+
+
+@pytest.mark.usefixtures("bench")
+def test_every_call_reads_all_weights() -> None:
+    one, two = BandwidthLimit(bytes_read=10**6).seconds(PARTS)
+    assert one == two > 0
+
+
+def test_the_loopback_serves_requests_of_any_size_until_it_is_closed() -> None:
+    with loopback() as echo:
+        assert all(echo.seconds(sent, 10**6) > 0 for sent in (0, 1, 10**6))
+        connection = echo._connection
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with pytest.raises(OSError, match="descriptor"):
+        echo.seconds(1, 1)
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_figure_is_a_share_of_the_limit_that_leaves_it_the_least_room() -> None:
+    fp32, int8 = gemm_limits(lambda part: 1.0)
+    memory = BandwidthLimit(bytes_read=1)
+    ours = standing("ours fp32", 4.0, "fp32")
+    standings = [
+        ours,
+        standing("sgemm peak", 1.0),
+        standing("int8 GEMM peak", 3.0),
+        standing("memory bandwidth", 2.0),
+    ]
+    limits: list[Limit] = [fp32, int8, memory]
+    assert nearest_limit(ours, standings, limits) == Share("memory bandwidth", 0.5)
+    assert nearest_limit(standing("openvino 1.0", 4.0), standings, limits) is None
+
+
+def test_a_peer_is_known_by_its_name_whatever_its_version() -> None:
+    assert standing("fastembed 0.9.1", 1).is_called("fastembed")
+    assert not standing("fastembed (our graph) 0.9.1", 1).is_called("fastembed")
+    assert standing("fastembed (our graph) 0.9.1", 1).is_called("fastembed (our graph)")
+    assert standing("sgemm peak", 1).is_called("sgemm peak")
+
+
+def test_a_curve_shows_the_milliseconds_of_a_call_by_the_median_of_its_turns() -> None:
+    timings = Timings("ours fp32", ((0.001, 0.002), (0.003, 0.002), (0.002, 0.009)))
+    parts = {1.0: slice(0, 1), 8.0: slice(0, 8)}
+    [line] = curves("latency-batch", "instructions", parts, [Standing(timings, "fp32", 1.0)])
+    assert np.array(line.points) == pytest.approx(np.array([(1.0, 2.0), (8.0, 16.0)]))
+
+
+def test_the_texts_of_the_curve_have_the_tokens_they_stand_for(bench: Bench) -> None:
+    tokens = Tokenizer(bench.fp32("text")).encode(texts_of_tokens(bench))
+    assert tuple(map(len, tokens)) == LENGTHS

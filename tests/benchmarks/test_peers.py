@@ -1,0 +1,52 @@
+"""Peers run in processes of their own, and say why where they cannot."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.bench import Bench
+from benchmarks.peers.environment import PeerEnvironment, PeerFailed
+from benchmarks.peers.peer import compete
+from benchmarks.peers.process import start_worker
+from benchmarks.peers.store import start_store
+from benchmarks.peers.stores import StoreInputs
+from benchmarks.results import Absence
+
+INPUTS = StoreInputs(["a"], np.ones((1, 384), np.float32), np.ones((1, 384), np.float32))
+HERE = PeerEnvironment(Path(sys.executable), None)
+
+
+def test_peers_that_cannot_be_installed_are_named_with_the_reason(bench: Bench) -> None:
+    environment = PeerEnvironment(Path("python"), "cannot be installed: no network")
+    texts = ["pick up the cup"]
+    with compete(environment, "text", texts, bench.fp32) as (peers, absences):
+        assert peers == []
+    assert Absence("fastembed (text)", "cannot be installed: no network") in absences
+    assert len(absences) == 6
+
+
+def test_a_peer_that_does_not_come_up_says_why() -> None:
+    with (
+        pytest.raises(PeerFailed, match="ModuleNotFoundError: No module named 'vecs'"),
+        start_store(HERE, "vecs", "postgresql://nowhere", INPUTS),
+    ):
+        pytest.fail("it came up")
+
+
+def test_a_peer_that_has_ended_is_not_waited_for(tmp_path: Path) -> None:
+    arguments = ["nameless", "", str(tmp_path)]
+    module, log = "benchmarks.peers.store_worker", tmp_path / "log"
+    with start_worker(HERE.python, module, arguments, log) as worker:
+        with pytest.raises(PeerFailed, match="nameless"):
+            worker.heard()
+        with pytest.raises(PeerFailed, match="ended"):
+            worker.ask({"step": "find", "query": 0})
+
+
+def test_a_stores_inputs_are_read_as_they_were_written(tmp_path: Path) -> None:
+    INPUTS.write(tmp_path)
+    read = StoreInputs.read(tmp_path)
+    assert read.texts == INPUTS.texts
+    assert np.array_equal(read.vectors, INPUTS.vectors)

@@ -1,0 +1,131 @@
+"""The results that `python -m benchmarks` wrote, as far as comparing them needs."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from vla_embeddings.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A median within the range it was seen in."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One contender at one work."""
+
+    work: str
+    subject: str
+    figure: Spread
+    unit: str
+    quality: float | None = None
+    neighbours: float | None = None
+    spearman: float | None = None
+    recall: float | None = None
+    turns: list[float] = field(default_factory=list)
+
+    @property
+    def ours(self) -> bool:
+        """Whether the library itself was measured; else it was a peer or a limit."""
+        return self.subject.startswith("ours")
+
+    @property
+    def samples(self) -> Sequence[float]:
+        """The medians of its turns; its range where they were not kept."""
+        return self.turns or (self.figure.low, self.figure.median, self.figure.high)
+
+    @property
+    def qualities(self) -> Iterator[tuple[str, float]]:
+        """Those that were measured beside the speed, by name."""
+        for name in ("quality", "neighbours", "spearman", "recall"):
+            value = getattr(self, name)
+            if value is not None:
+                yield name, value
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a run was measured on, as far as speed depends on it."""
+
+    cpu: str
+    cpus: int
+    commit: str
+
+    @property
+    def hardware(self) -> str:
+        """Equal ones can be compared."""
+        return f"{self.cpu}, {self.cpus} CPUs"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one suite found."""
+
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One suite's result."""
+
+    suite: str
+    size: str
+    machine: Machine
+    findings: Findings
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The results of one run, by suite."""
+
+    source: str
+    results: dict[str, Result]
+
+    @property
+    def machines(self) -> set[str]:
+        """The hardware they were measured on."""
+        return {result.machine.hardware for result in self.results.values()}
+
+    @property
+    def commits(self) -> str:
+        """The commits measured; usually one."""
+        return ", ".join(sorted({result.machine.commit for result in self.results.values()}))
+
+
+_READER = TypeAdapter(Result)
+
+
+def read_run(path: Path) -> Run:
+    """Read a folder of `SUITE.json` files, one of them, or what `--json` wrote.
+
+    Raises:
+        InvalidInput: there is no such file, or it holds no benchmark results.
+    """
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    results = [result for file in files for result in _results(file)]
+    if not results:
+        raise InvalidInput(f"{path} holds no results. Make some: python -m benchmarks")
+    return Run(str(path), {result.suite: result for result in results})
+
+
+def _results(file: Path) -> list[Result]:
+    try:
+        content: Any = json.loads(file.read_bytes())
+        documents = [content] if "suite" in content else list(content.values())
+        return [_READER.validate_python(document) for document in documents]
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, AttributeError, ValidationError) as error:
+        raise InvalidInput(
+            f"{file} is no result of `python -m benchmarks`: {str(error).splitlines()[0]}"
+        ) from error
