@@ -69,7 +69,7 @@ async def test_disagreement_names_the_rows_and_exits_with_1(
     others = run("--where", "instruction=a drawer, [bold]closed", "--min-cosine", "-1")
 
     assert told.returncode == 1
-    assert re.search(r"Lowest +\n.*\n│ id.*\n.*\n│ 17 +│", told.stdout)
+    assert re.search(r"Lowest +\n.*\n┃ id.*\n.*\n│ 17 +│", told.stdout)
     assert "  21: Its vector is of zero length" in told.stdout
     assert "  5: It is NULL." in told.stdout
     assert "FAILED: not every stored vector" in told.stdout

@@ -76,6 +76,7 @@ async def compare(
         )
         embed = embedding_of(service, target, root)
         await check_model(service, target)
+        target = await target.fresh(connection)  # what the comment says now is reported
         keys = await random_keys(connection, target, sample)
     if not keys:
         chosen = " that passes the filters" if filters else ""
