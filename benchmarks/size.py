@@ -16,6 +16,9 @@ class Size:
     starts: int
     neighbour_texts: int
     pairs: int
+    requests: int
+    recorded: int
+    outage_seconds: float
 
 
 FULL = Size(
@@ -28,6 +31,9 @@ FULL = Size(
     starts=7,
     neighbour_texts=5000,
     pairs=1500,
+    requests=200,
+    recorded=10_000,
+    outage_seconds=10.0,
 )
 QUICK = Size(
     latency_turns=8,
@@ -39,4 +45,7 @@ QUICK = Size(
     starts=3,
     neighbour_texts=1000,
     pairs=300,
+    requests=20,
+    recorded=1000,
+    outage_seconds=1.0,
 )

@@ -19,6 +19,9 @@ TINY = Size(
     starts=1,
     neighbour_texts=24,
     pairs=8,
+    requests=2,
+    recorded=50,
+    outage_seconds=0.1,
 )
 
 

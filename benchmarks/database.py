@@ -1,0 +1,16 @@
+"""An embedded PostgreSQL with the service's tables, for suites that store vectors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vla_embeddings.local import LocalPostgres
+from vla_embeddings.search import Database, create_schema
+
+
+@asynccontextmanager
+async def own_database() -> AsyncIterator[Database]:
+    """A pool on a server that ends with the block; the user's own is never written to."""
+    with LocalPostgres() as server:
+        async with await Database.connect(server.dsn) as db:
+            await create_schema(db)
+            yield db
