@@ -13,7 +13,7 @@ from vla_embeddings.backfill.sources import EmbedRows, check_model, embedding_of
 from vla_embeddings.backfill.target import Kind, Target, find_target
 from vla_embeddings.compare.cosines import cosine, fault_of, is_unit
 from vla_embeddings.compare.report import ComparedRow, Comparison, Progress
-from vla_embeddings.compare.sample import random_keys, read_rows
+from vla_embeddings.compare.sample import Key, random_keys, read_rows
 from vla_embeddings.errors import InvalidInput, SearchError
 from vla_embeddings.search.filters import Filters
 from vla_embeddings.search.fingerprint import recorded_fingerprint
@@ -119,7 +119,7 @@ class _Tally:
 
 
 async def _compared(
-    db: Handle, target: Target, keys: list[object], embed: EmbedRows, progress: Progress
+    db: Handle, target: Target, keys: list[Key], embed: EmbedRows, progress: Progress
 ) -> _Tally:
     tally, size = _Tally(), BLOCK_ROWS[target.kind]
     progress(0, len(keys))

@@ -1,6 +1,7 @@
 """Random rows of a table, found without reading all of it."""
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +10,12 @@ from vla_embeddings.backfill.leases import Row
 from vla_embeddings.backfill.target import Target
 from vla_embeddings.backfill.transaction import scan
 from vla_embeddings.search.binding import Parameters
+from vla_embeddings.search.catalog import Column
 from vla_embeddings.search.engine import decoded
 from vla_embeddings.search.filters import conditions
 from vla_embeddings.search.handles import Connection
+
+Key: TypeAlias = tuple[Any, ...]
 
 # How many times more pages the next attempt reads, where those before held too few rows.
 GROWTH = 8
@@ -22,7 +26,7 @@ FROM (SELECT $1::oid AS oid UNION SELECT relid FROM pg_partition_tree($1::oid)) 
 """
 
 
-async def random_keys(connection: Connection, target: Target, count: int) -> list[object]:
+async def random_keys(connection: Connection, target: Target, count: int) -> list[Key]:
     """The keys of `count` random rows of `target` that hold a vector; of all, if fewer do.
 
     At first as many random pages are read as rows are wanted, so that hardly two come from one
@@ -39,7 +43,26 @@ async def random_keys(connection: Connection, target: Target, count: int) -> lis
     return await _keys(connection, target, count, "")
 
 
-async def _keys(connection: Connection, target: Target, count: int, part: str) -> list[object]:
+async def read_rows(
+    connection: Connection, target: Target, keys: Sequence[Key]
+) -> list[tuple[Row, NDArray[np.float32]]]:
+    """The rows of these keys and their vectors; without those that have lost theirs meanwhile."""
+    parameters, columns, vector = Parameters(), _columns(target), target.embedding
+    given = ", ".join(
+        parameters.bind_many(list(values), column)
+        for values, column in zip(zip(*keys, strict=True), columns, strict=True)
+    )
+    records = await scan(
+        connection,
+        f"SELECT {_listed(columns)}, {target.source_sql}, {vector.send}(t.{vector.sql}) "
+        f"FROM {target.table.sql} AS t WHERE t.{vector.sql} IS NOT NULL "
+        f"AND ({_listed(columns)}) IN (SELECT * FROM unnest({given}))",
+        parameters,
+    )
+    return [(Row(key[0], source), decoded(stored, vector)) for *key, source, stored in records]
+
+
+async def _keys(connection: Connection, target: Target, count: int, part: str) -> list[Key]:
     parameters = Parameters()
     wanted = [
         f"t.{target.embedding.sql} IS NOT NULL",
@@ -47,25 +70,16 @@ async def _keys(connection: Connection, target: Target, count: int, part: str) -
     ]
     records = await scan(
         connection,
-        f"SELECT t.{target.key.sql} FROM {target.table.sql} AS t {part} "
+        f"SELECT {_listed(_columns(target))} FROM {target.table.sql} AS t {part} "
         f"WHERE {' AND '.join(wanted)} ORDER BY random() LIMIT {count}",
         parameters,
     )
-    return [record[0] for record in records]
+    return [tuple(record) for record in records]
 
 
-async def read_rows(
-    connection: Connection, target: Target, keys: Sequence[object]
-) -> list[tuple[Row, NDArray[np.float32]]]:
-    """The rows of these keys and their vectors; without those that have lost theirs meanwhile."""
-    parameters = Parameters()
-    given = parameters.bind_many(list(keys), target.key)
-    vector = target.embedding
-    records = await scan(
-        connection,
-        f"SELECT t.{target.key.sql}, {target.source_sql}, {vector.send}(t.{vector.sql}) "
-        f"FROM {target.table.sql} AS t "
-        f"WHERE t.{target.key.sql} = ANY ({given}) AND t.{vector.sql} IS NOT NULL",
-        parameters,
-    )
-    return [(Row(key, source), decoded(stored, vector)) for key, source, stored in records]
+def _columns(target: Target) -> tuple[Column, ...]:
+    return (target.key,)
+
+
+def _listed(columns: tuple[Column, ...]) -> str:
+    return ", ".join(f"t.{column.sql}" for column in columns)
