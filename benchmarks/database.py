@@ -11,6 +11,7 @@ from vla_embeddings.search import Database, create_schema
 async def own_database() -> AsyncIterator[Database]:
     """A pool on a server that ends with the block; the user's own is never written to."""
     with LocalPostgres() as server:
-        async with await Database.connect(server.dsn) as db:
+        # No idle connection is kept up, so the pool complains of no server that is gone.
+        async with await Database.connect(server.dsn, min_size=0) as db:
             await create_schema(db)
             yield db
