@@ -78,6 +78,7 @@ async def _keys(connection: Connection, target: Target, count: int, part: str) -
 
 
 def _columns(target: Target) -> tuple[Column, ...]:
+    """Those of the primary key."""
     return (target.key,)
 
 
