@@ -211,7 +211,7 @@ async def test_it_writes_nothing_and_leaves_the_cache_alone(
 ) -> None:
     await agree(5)
     async with EmbeddingService(
-        cache=(cache := EmbeddingCache(redis_url=redis_url)),
+        cache=(cache := EmbeddingCache(redis_url=redis_url, deadline=10.0)),
         config=EmbeddingConfig(models_dir=models_dir),
     ) as service:
         await cache.clear_pattern("*")
@@ -219,8 +219,7 @@ async def test_it_writes_nothing_and_leaves_the_cache_alone(
             assert (await compare(connection, service, **NAMES)).passed  # or it would be refused
         stats = await cache.get_stats()
 
-    assert not stats["total_keys"]  # None where a busy machine gave no answer in time
-    assert stats["hits"] == stats["misses"] == 0
+    assert stats["total_keys"] == stats["hits"] == stats["misses"] == 0
 
 
 @pytest.mark.parametrize(
