@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,24 @@ async def test_half_precision_agrees(db: Database, service: EmbeddingService) ->
     assert found.passed
     assert found.not_unit == 0
     assert all(isinstance(row.id, uuid.UUID) for row in found.rows)
+
+
+async def test_a_row_is_known_by_all_columns_of_its_key(
+    db: Database, service: EmbeddingService
+) -> None:
+    await db.pool.execute(
+        "CREATE TABLE shots (day date, n int, s text, e vector(384), PRIMARY KEY (day, n));"
+        "INSERT INTO shots SELECT '2026-01-01'::date + n % 2, n / 2, 'lift ' || n "
+        "FROM generate_series(0, 9) AS n"
+    )
+    names = Names(table="shots", source_column="s", embedding_column="e")
+    await backfill(db, service, **names, index=False)
+    await db.pool.execute("UPDATE shots SET s = 'drop it' WHERE day = '2026-01-02' AND n = 3")
+
+    found = await compare(db, service, **names)
+
+    assert len(found.rows) == 10
+    assert (found.rows[0].id, found.below) == ((date(2026, 1, 2), 3), 1)
 
 
 async def test_it_writes_nothing_and_leaves_the_cache_alone(

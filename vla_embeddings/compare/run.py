@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.backfill import FailedRow
+from vla_embeddings.backfill.engine import BLOCK_ROWS
+from vla_embeddings.backfill.keys import Key
 from vla_embeddings.backfill.leases import Row
-from vla_embeddings.backfill.run import BLOCK_ROWS
 from vla_embeddings.backfill.sources import EmbedRows, check_model, embedding_of
 from vla_embeddings.backfill.target import Kind, Target, find_target
 from vla_embeddings.compare.cosines import cosine, fault_of, is_unit
 from vla_embeddings.compare.report import ComparedRow, Comparison, Progress
-from vla_embeddings.compare.sample import Key, random_keys, read_rows
+from vla_embeddings.compare.sample import random_keys, read_rows
 from vla_embeddings.errors import InvalidInput, SearchError
 from vla_embeddings.search.filters import Filters
 from vla_embeddings.search.fingerprint import recorded_fingerprint
@@ -112,9 +113,9 @@ class _Tally:
         if isinstance(fresh, FailedRow):
             self.failed.append(fresh)
         elif fault := fault_of(stored, fresh.size):
-            self.unusable.append(FailedRow(row.key, fault))
+            self.unusable.append(FailedRow(row.id, fault))
         else:
-            self.rows.append(ComparedRow(row.key, cosine(stored, fresh)))
+            self.rows.append(ComparedRow(row.id, cosine(stored, fresh)))
             self.not_unit += not is_unit(stored)
 
 

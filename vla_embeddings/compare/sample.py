@@ -1,11 +1,11 @@
 """Random rows of a table, found without reading all of it."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_embeddings.backfill.keys import Key
 from vla_embeddings.backfill.leases import Row
 from vla_embeddings.backfill.target import Target
 from vla_embeddings.backfill.transaction import scan
@@ -14,8 +14,6 @@ from vla_embeddings.search.catalog import Column
 from vla_embeddings.search.engine import decoded
 from vla_embeddings.search.filters import conditions
 from vla_embeddings.search.handles import Connection
-
-Key: TypeAlias = tuple[Any, ...]
 
 # How many times more pages the next attempt reads, where those before held too few rows.
 GROWTH = 8
@@ -47,7 +45,7 @@ async def read_rows(
     connection: Connection, target: Target, keys: Sequence[Key]
 ) -> list[tuple[Row, NDArray[np.float32]]]:
     """The rows of these keys and their vectors; without those that have lost theirs meanwhile."""
-    parameters, columns, vector = Parameters(), _columns(target), target.embedding
+    parameters, columns, vector = Parameters(), target.key, target.embedding
     given = ", ".join(
         parameters.bind_many(list(values), column)
         for values, column in zip(zip(*keys, strict=True), columns, strict=True)
@@ -59,7 +57,7 @@ async def read_rows(
         f"AND ({_listed(columns)}) IN (SELECT * FROM unnest({given}))",
         parameters,
     )
-    return [(Row(key[0], source), decoded(stored, vector)) for *key, source, stored in records]
+    return [(Row(tuple(key), source), decoded(stored, vector)) for *key, source, stored in records]
 
 
 async def _keys(connection: Connection, target: Target, count: int, part: str) -> list[Key]:
@@ -70,16 +68,11 @@ async def _keys(connection: Connection, target: Target, count: int, part: str) -
     ]
     records = await scan(
         connection,
-        f"SELECT {_listed(_columns(target))} FROM {target.table.sql} AS t {part} "
+        f"SELECT {_listed(target.key)} FROM {target.table.sql} AS t {part} "
         f"WHERE {' AND '.join(wanted)} ORDER BY random() LIMIT {count}",
         parameters,
     )
     return [tuple(record) for record in records]
-
-
-def _columns(target: Target) -> tuple[Column, ...]:
-    """Those of the primary key."""
-    return (target.key,)
 
 
 def _listed(columns: tuple[Column, ...]) -> str:
