@@ -24,6 +24,9 @@ class Size:
     starts: int
     neighbour_texts: int
     pairs: int
+    requests: int
+    recorded: int
+    outage_seconds: float
 
 
 TINY = Size(
@@ -38,6 +41,9 @@ TINY = Size(
     starts=1,
     neighbour_texts=24,
     pairs=8,
+    requests=2,
+    recorded=50,
+    outage_seconds=0.1,
 )
 """Shows that a suite runs; its figures mean nothing."""
 
@@ -53,6 +59,9 @@ QUICK = Size(
     starts=2,
     neighbour_texts=500,
     pairs=100,
+    requests=5,
+    recorded=500,
+    outage_seconds=0.5,
 )
 """Two minutes."""
 
@@ -68,6 +77,9 @@ FULL = Size(
     starts=5,
     neighbour_texts=5000,
     pairs=1500,
+    requests=50,
+    recorded=10_000,
+    outage_seconds=10.0,
 )
 """Ten minutes."""
 
@@ -83,6 +95,9 @@ LONG = Size(
     starts=9,
     neighbour_texts=5000,
     pairs=1500,
+    requests=200,
+    recorded=10_000,
+    outage_seconds=10.0,
 )
 """The counts that the targets name: 20,000 instructions, 500 JPEGs, 100,000 calls. About an
 hour."""

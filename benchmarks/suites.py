@@ -2,7 +2,18 @@
 
 from collections.abc import Callable, Mapping
 
-from benchmarks import concurrency, images, latency, memory, quality, startup, throughput
+from benchmarks import (
+    backfill,
+    concurrency,
+    images,
+    inference,
+    latency,
+    memory,
+    quality,
+    recorder,
+    startup,
+    throughput,
+)
 from benchmarks.bench import Bench
 from benchmarks.cache import suite as cache
 from benchmarks.micro import suite as micro
@@ -18,6 +29,9 @@ SUITES: Mapping[str, Suite] = {
     "concurrency": concurrency.run,
     "cache": cache.run,
     "search": search.run,
+    "inference": inference.run,
+    "recorder": recorder.run,
+    "backfill": backfill.run,
     "startup": startup.run,
     "memory": memory.run,
     "quality": quality.run,

@@ -63,14 +63,19 @@ class Breaker:
         if self._state == "half-open":
             self._enter("open")
         elif self._state == "closed" and self._failures >= FAILURES_TO_OPEN:
-            logger.warning("%s fails (%s); going on without it", self._server, reason)
+            logger.warning(
+                "%s fails (%s); going on without it",
+                self._server,
+                reason,
+                extra={"server": self._server, "reason": reason},
+            )
             self._enter("open")
 
     def succeeded(self) -> None:
         """Note an answer."""
         self._failures = 0
         if self._state != "closed":
-            logger.info("%s answers again", self._server)
+            logger.info("%s answers again", self._server, extra={"server": self._server})
             self._enter("closed")
 
     def _enter(self, state: State) -> None:

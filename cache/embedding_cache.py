@@ -250,10 +250,16 @@ class EmbeddingCache:
             self._tally.add_error(reason)
         if reasons and not self._refusing:
             self._refusing = True
-            logger.warning("%s does not store embeddings (%s)", self._address.name, reasons[0])
+            logger.warning(
+                "%s does not store embeddings (%s)",
+                self._address.name,
+                reasons[0],
+                extra={"server": self._address.name, "reason": reasons[0]},
+            )
         elif self._refusing and not reasons and b"OK" in replies:
             self._refusing = False
-            logger.info("%s stores embeddings again", self._address.name)
+            server = self._address.name
+            logger.info("%s stores embeddings again", server, extra={"server": server})
 
 
 def _check_settings(ttl: int, limits: Limits, memory_entries: int, storage: str) -> None:

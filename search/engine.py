@@ -71,7 +71,8 @@ async def search(db: Handle, request: SearchRequest) -> list[Row]:
         async with settings_undone(connection):
             records = await _records(connection, nearest, request)
     rows = _rows(records, nearest, request.limit)
-    SEARCH_SECONDS.labels(request.metric.name).observe(time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    SEARCH_SECONDS.labels(request.metric.name).observe(seconds)
     SEARCH_RESULTS.labels(request.metric.name).observe(len(rows))
     logger.info(
         "Found %d similar %s with %s %s %s",
@@ -80,6 +81,7 @@ async def search(db: Handle, request: SearchRequest) -> list[Row]:
         request.metric.score,
         request.metric.sign,
         request.limit,
+        extra={"table": table.sql, "results": len(rows), "seconds": seconds},
     )
     return rows
 

@@ -159,3 +159,29 @@ def test_results_are_kept_and_make_a_page(bench: Bench, find: Find, tmp_path: Pa
     written = json.loads((tmp_path / "startup.json").read_text())
     assert {"passed", "bound"} <= written["findings"]["verdicts"][0].keys()
     assert "| **first vector in a new process** |" in markdown([result])
+
+
+def test_an_inference_is_timed_with_and_without_embeddings(find: Find) -> None:
+    findings = find("inference")
+    assert [verdict.subject for verdict in findings.verdicts] == ["added at p50", "added at p99"]
+    assert len({row.work for row in findings.rows}) == 3
+    times = figures(findings.rows, "embeddings off") + figures(
+        findings.rows, "ours, embeddings on"
+    )
+    assert all(milliseconds > 10 for milliseconds in times)
+    shares = figures(findings.rows, "share with both vectors in time")
+    assert all(0 <= share <= 1 for share in shares)
+
+
+def test_all_that_was_accepted_is_stored_though_the_database_was_gone(find: Find) -> None:
+    [verdict] = find("recorder").verdicts
+    assert verdict.figure.median == verdict.bound == 1
+    assert verdict.passed
+
+
+def test_a_backfill_is_held_against_its_encoder(find: Find) -> None:
+    findings = find("backfill")
+    assert {row.subject for row in findings.rows} == {"ours, backfill", "encoder alone"}
+    assert all(row.work == "16 instructions" for row in findings.rows)
+    [verdict] = findings.verdicts
+    assert (verdict.against, verdict.bound) == ("encoder alone", 0.9)

@@ -80,6 +80,8 @@ def test_each_change_is_logged_once(
         "redis://test fails (TimeoutError); going on without it",
         "redis://test answers again",
     ]
+    assert {record.__dict__["server"] for record in caplog.records} == {"redis://test"}
+    assert caplog.records[0].__dict__["reason"] == "TimeoutError"
 
 
 def test_the_worst_state_speaks_for_all() -> None:

@@ -39,6 +39,7 @@ def run_json(*arguments: str, status: int = 0, **environment: str) -> Any:
         ["doctor"],
         ["providers"],
         ["backfill"],
+        ["compare"],
         ["db", "init"],
         ["index", "create"],
         ["bench", "latency"],

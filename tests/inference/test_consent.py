@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from tests.inference.outage import Proxy
 from vla_embeddings import EmbeddingService
 from vla_embeddings.errors import InvalidInput, UnknownName
-from vla_embeddings.inference import ConsentTable, InferenceEmbeddings, consent
+from vla_embeddings.inference import ConsentCheck, ConsentTable, InferenceEmbeddings, consent
 from vla_embeddings.inference.consent import Consent
 from vla_embeddings.samples import make_scenes
 from vla_embeddings.search import Database
@@ -143,19 +143,24 @@ async def test_a_table_behind_a_dead_server_denies(fragile: Database, proxy: Pro
     assert await Consent(check, ttl=60).ask("customer_123") == "failed"
 
 
+async def _fails(customer_id: str) -> bool:
+    raise OSError("no route to the consent service")
+
+
 @pytest.mark.parametrize(
     ("customer_id", "check", "reason"),
     [
         ("customer_123", None, "no check"),
         ("customer_123", Counted("another"), "denied"),
         (None, Counted("another"), "no customer"),
+        ("customer_123", _fails, "failed"),
     ],
 )
 async def test_without_consent_the_caller_gets_vectors_and_the_database_none(
     service: EmbeddingService,
     db: Database,
     customer_id: str | None,
-    check: Counted | None,
+    check: ConsentCheck | None,
     reason: str,
 ) -> None:
     await db.pool.execute("INSERT INTO instruction_analytics (id) VALUES (456)")

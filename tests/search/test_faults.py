@@ -236,7 +236,7 @@ async def test_shared_memory_that_runs_out_is_done_without(
             raise asyncpg.DiskFullError("could not resize shared memory segment")
         await build(*args, settings=settings, **options)  # type: ignore[arg-type]  # passed on
 
-    monkeypatch.setattr("vla_embeddings.search.indexes.build", fail_once)
+    monkeypatch.setattr("vla_embeddings.search.creating.build", fail_once)
     await create_hnsw_index(db, TABLE, COLUMN)
 
     assert tried == [None, "0"]

@@ -83,10 +83,9 @@ class Leases:
             *self._rest.conditions(target.key, parameters),
         ]
         key = ", ".join(f"t.{column.sql}" for column in target.key)
-        source = f"t.{target.source.sql}" + ("" if target.holds_bytes else "::text")
         records = await scan(
             connection,
-            f"SELECT {key}, {source} FROM {target.table.sql} AS t "
+            f"SELECT {key}, {target.source_sql} FROM {target.table.sql} AS t "
             f"WHERE {' AND '.join(conditions)} "
             f"ORDER BY {key} LIMIT {self._block_rows} FOR NO KEY UPDATE SKIP LOCKED",
             parameters,

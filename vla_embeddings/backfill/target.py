@@ -30,6 +30,11 @@ class Target:
         """Whether the source is content, as bytes; else it is read as text."""
         return self.source.type == _BYTES
 
+    @property
+    def source_sql(self) -> str:
+        """The source of row `t`, as `Row.source` has it."""
+        return f"t.{self.source.sql}" + ("" if self.holds_bytes else "::text")
+
     def pending(self, parameters: Parameters) -> list[str]:
         """The SQL conditions of a row without a vector; values are added to `parameters`."""
         return [

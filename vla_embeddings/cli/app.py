@@ -2,7 +2,17 @@
 
 import typer
 
-from vla_embeddings.cli import backfill, bench, db, demo, doctor, export, index, providers
+from vla_embeddings.cli import (
+    backfill,
+    bench,
+    compare,
+    db,
+    demo,
+    doctor,
+    export,
+    index,
+    providers,
+)
 
 app = typer.Typer(
     name="vla-embeddings",
@@ -18,6 +28,7 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("providers")(providers.providers)
 app.command("backfill")(backfill.backfill)
+app.command("compare")(compare.compare)
 app.add_typer(db.app, name="db")
 app.add_typer(index.app, name="index")
 app.add_typer(bench.app, name="bench")

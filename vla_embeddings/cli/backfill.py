@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,14 +13,22 @@ from rich.progress import TaskID
 
 from vla_embeddings.cli.db import DatabaseUrl, given_database_url
 from vla_embeddings.cli.output import Json, print_json, progress_bars, stderr, stdout
+from vla_embeddings.cli.rows import (
+    Kind,
+    KindOption,
+    Root,
+    SourceColumn,
+    TableName,
+    Where,
+    filters_of,
+    lines_of,
+)
 from vla_embeddings.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vla_embeddings.backfill import BackfillProgress, BackfillReport
     from vla_embeddings.backfill.engine import Engine
     from vla_embeddings.backfill.report import Progress
-
-SHOWN_FAILURES = 20
 
 INDEX_PLANS = {
     "leave": "leave its index as it is",
@@ -37,29 +44,13 @@ class EngineOption(StrEnum):
     ray = "ray"
 
 
-class KindOption(StrEnum):
-    """What the source column holds."""
-
-    text = "text"
-    image = "image"
-
-
 def backfill(
-    table: Annotated[str, typer.Option(help="Table, or schema.table, as the database has it.")],
-    source_column: Annotated[
-        str, typer.Option(help="What is embedded: instructions, image files as bytea, or paths.")
-    ],
+    table: TableName,
+    source_column: SourceColumn,
     embedding_column: Annotated[str, typer.Option(help="Where the vectors go.")],
-    kind: Annotated[KindOption, typer.Option(help="What the sources are.")] = KindOption.text,
-    root: Annotated[
-        Path | None, typer.Option(help="The folder that images' paths start from and never leave.")
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only rows whose text column has this value: column=value. May be repeated."
-        ),
-    ] = None,
+    kind: Kind = KindOption.text,
+    root: Root = None,
+    where: Where = None,
     rows_per_second: Annotated[
         float | None, typer.Option(help="At most so many.", show_default="no limit")
     ] = None,
@@ -98,7 +89,7 @@ def backfill(
     from vla_embeddings.search import Database
 
     address = given_database_url(database_url)
-    filters = _filters(where or [])
+    filters = filters_of(where)
     doing = _engine(engine, workers, address)
     caught: list[int] = []
 
@@ -145,19 +136,6 @@ def _engine(name: EngineOption, workers: int | None, address: str) -> "Engine":
             "--workers is for --engine ray; here, start the command as often as you like."
         )
     return LocalEngine()
-
-
-def _filters(words: list[str]) -> dict[str, object]:
-    filters: dict[str, object] = {}
-    for word in words:
-        column, equals, value = word.partition("=")
-        if not equals or column in filters:
-            raise ConfigurationError(
-                f"--where {word}: expected column=value, each column once; for more, call "
-                "vla_embeddings.backfill.backfill."
-            )
-        filters[column] = value
-    return filters
 
 
 @contextmanager
@@ -223,7 +201,4 @@ def _lines(report: "BackfillReport") -> Iterator[str]:
         yield f"{report.left:,} rows are left, to the next run or to workers still at it."
     if report.failed:
         yield f"{len(report.failed):,} rows cannot be embedded:"
-    for row in report.failed[:SHOWN_FAILURES]:
-        yield f"  {row.id}: {row.reason}"
-    if len(report.failed) > SHOWN_FAILURES:
-        yield f"  and {len(report.failed) - SHOWN_FAILURES:,} more; --json lists them all."
+        yield from lines_of(report.failed)

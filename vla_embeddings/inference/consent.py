@@ -83,6 +83,6 @@ async def _verdict(check: ConsentCheck, customer_id: str) -> Verdict:
         logger.warning(
             "The consent check failed, so nothing is stored: %s",
             error,
-            extra={"customer_id": customer_id},
+            extra={"customer_id": customer_id, "reason": "failed"},
         )
         return "failed"

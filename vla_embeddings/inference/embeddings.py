@@ -86,7 +86,7 @@ class InferenceEmbeddings:
         writer = Writer(service, db, self._consent)
         self._recorder = Recorder(writer, queue_rows=queue_rows, on_lost=on_lost)
         self._making: set[asyncio.Task[Outcome]] = set()
-        self._storing: dict[asyncio.Task[None], Inference] = {}
+        self._storing: dict[asyncio.Task[None], tuple[Kind, Inference]] = {}
 
     async def beside(
         self,
@@ -125,7 +125,9 @@ class InferenceEmbeddings:
                 task.cancel()
             raise
         if analytics_id is not None:
-            self._store_later(making, Inference(analytics_id, customer_id, robot_type))
+            inference = Inference(analytics_id, customer_id, robot_type)
+            for kind, task in making.items():
+                self._store_later(kind, task, inference)
         return result, counted(Embedded(_so_far(making["instruction"]), _so_far(making["image"])))
 
     async def forget_customer(self, customer_id: str) -> Forgotten:
@@ -162,12 +164,7 @@ class InferenceEmbeddings:
         _, unfinished = await asyncio.wait(self._storing, timeout=self._flush_seconds)
         for task in unfinished:
             task.cancel()
-            STORAGE_FAILED.labels(Fate.SHUTDOWN).inc()
-            logger.error(
-                "The vectors of analytics_id %s are not stored: not made before the shutdown",
-                self._storing[task].analytics_id,
-                extra={"analytics_id": self._storing[task].analytics_id},
-            )
+            _report_unmade(*self._storing[task])
         if unfinished:
             await asyncio.wait(unfinished)
 
@@ -182,23 +179,37 @@ class InferenceEmbeddings:
         with INFERENCE_ADDED_SECONDS.time():
             await asyncio.wait(making.values(), timeout=self._budget)
 
-    def _store_later(self, making: _Making, inference: Inference) -> None:
-        task = asyncio.create_task(self._store(making, inference))
-        self._storing[task] = inference
+    def _store_later(self, kind: Kind, made: asyncio.Task[Outcome], inference: Inference) -> None:
+        task = asyncio.create_task(self._store(kind, made, inference))
+        self._storing[task] = kind, inference
         task.add_done_callback(self._storing.pop)
 
-    async def _store(self, making: _Making, inference: Inference) -> None:
-        """Hand the vectors to the recorder as they come, where the customer agrees."""
-        for kind, task in making.items():
-            vector = (await task).vector
-            if vector is None:
-                continue
-            verdict = await self._consent.ask(inference.customer_id)
-            if verdict == "granted":
-                self._recorder.accept(inference, kind, vector)
-            else:
-                STORAGE_REFUSED.labels(verdict).inc()
+    async def _store(self, kind: Kind, made: asyncio.Task[Outcome], inference: Inference) -> None:
+        """Hand the vector to the recorder once it is there, where the customer agrees."""
+        vector = (await made).vector
+        if vector is None:
+            return
+        verdict = await self._consent.ask(inference.customer_id)
+        if verdict == "granted":
+            self._recorder.accept(inference, kind, vector)
+        else:
+            STORAGE_REFUSED.labels(verdict).inc()
 
 
 def _so_far(task: asyncio.Task[Outcome]) -> Outcome:
     return task.result() if task.done() else _LATE
+
+
+def _report_unmade(kind: Kind, inference: Inference) -> None:
+    STORAGE_FAILED.labels(Fate.SHUTDOWN).inc()
+    logger.error(
+        "The %s vector of analytics_id %s is not stored: not made before the shutdown",
+        kind,
+        inference.analytics_id,
+        extra={
+            "embedding_kind": kind,
+            "analytics_id": inference.analytics_id,
+            "customer_id": inference.customer_id,
+            "reason": str(Fate.SHUTDOWN),
+        },
+    )

@@ -63,7 +63,11 @@ class Writer:
                 len(waiting),
                 kind,
                 waiting[0].detail,
-                extra={"embedding_kind": kind, "vectors": len(waiting)},
+                extra={
+                    "embedding_kind": kind,
+                    "vectors": len(waiting),
+                    "reason": str(Fate.WAITING),
+                },
             )
         return attempts
 
