@@ -2,17 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from benchmarks.bench import Bench
 from benchmarks.database import own_database
 from benchmarks.harness import SETTLE_SECONDS, Timings
 from benchmarks.results import Findings, Row, Verdict
+from benchmarks.size import SizeName
 from benchmarks.spread import Spread
 from vla_embeddings import EmbeddingService
 from vla_embeddings.backfill import backfill
 from vla_embeddings.latency import service_of
 from vla_embeddings.search import Database
+
+ROWS: Mapping[SizeName, int] = {"tiny": 8, "quick": 200, "full": 500, "long": 2000}
+"""Of one turn: its first rows are read, and its last ones written, while nothing is embedded."""
 
 MIN_SHARE = 0.9
 """Of the encoder's own batch throughput."""
@@ -25,7 +29,7 @@ Embed = Callable[[list[str]], Awaitable[None]]
 def run(bench: Bench) -> Findings:
     """Embed chunks of instructions, alone and from a table into it, in turns."""
     encoder, ours = asyncio.run(_measure(bench))
-    work = f"{len(ours.turns) * bench.size.instructions:,} instructions"
+    work = f"{len(ours.turns) * ROWS[bench.size.name]:,} instructions"
     speeds = [Row(work, each.name, _per_second(each.overall), "/s") for each in (ours, encoder)]
     share = encoder.times_of(ours)
     verdict = Verdict(work, ours.name, encoder.name, share, "x", MIN_SHARE, at_most=False)
@@ -54,7 +58,7 @@ async def _measure(bench: Bench) -> tuple[Timings, Timings]:
 
 
 def _chunks(bench: Bench) -> Iterator[list[str]]:
-    size = bench.size.instructions
+    size = ROWS[bench.size.name]
     for turn in range(bench.size.throughput_turns):
         yield bench.inputs.instructions[turn * size : (turn + 1) * size]
 

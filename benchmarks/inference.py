@@ -58,9 +58,8 @@ def run(bench: Bench) -> Findings:
         Policy("CPU-bound policy, EMBEDDING_NICE=19", busy, 19, bounded=False),
     )
     advance = bench.track("inference", len(policies) * bench.size.requests)
-    return Findings.joined(
-        _findings(policy, asyncio.run(_times(policy, bench, advance))) for policy in policies
-    )
+    times = asyncio.run(_measure(policies, bench, advance))
+    return Findings.joined(map(_findings, policies, times))
 
 
 def _busy() -> Act:
@@ -78,11 +77,15 @@ def _busy() -> Act:
     return lambda: asyncio.to_thread(multiply, products)
 
 
-async def _times(policy: Policy, bench: Bench, advance: Advance) -> Times:
+async def _measure(policies: Sequence[Policy], bench: Bench, advance: Advance) -> list[Times]:
+    async with own_database() as db:
+        return [await _times(policy, db, bench, advance) for policy in policies]
+
+
+async def _times(policy: Policy, db: Database, bench: Bench, advance: Advance) -> Times:
     config = bench.config.model_copy(update={"nice": policy.nice})
     times, count = Times([], [], []), bench.size.requests
     async with (
-        own_database() as db,
         service_of(bench.fp32("image"), "cpu", config) as service,
         InferenceEmbeddings(service, db, consent=_agreed) as embeddings,
     ):
@@ -103,6 +106,7 @@ async def _times(policy: Policy, bench: Bench, advance: Advance) -> Times:
 async def _prepare(db: Database, service: EmbeddingService, bench: Bench, count: int) -> None:
     """Rows to store in, and models loaded."""
     await db.pool.execute(
+        "TRUNCATE instruction_analytics, context_metadata;"
         f"INSERT INTO instruction_analytics (id) SELECT generate_series(0, {count - 1})"
     )
     await service.batch_generate_embeddings(texts=["warm up"], images=[bench.inputs.jpegs[0]])
