@@ -2,7 +2,14 @@
 
 from vla_embeddings.runtime.decode import ImageInput, decode
 from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
-from vla_embeddings.runtime.lane import Lane, LaneSettings, LoadedModel, image_lane, text_lane
+from vla_embeddings.runtime.lane import (
+    IMAGE_BATCH,
+    Lane,
+    LaneSettings,
+    LoadedModel,
+    image_lane,
+    text_lane,
+)
 from vla_embeddings.runtime.pixels import preprocess
 from vla_embeddings.runtime.providers import (
     CPU_CHOICE,
@@ -17,6 +24,7 @@ from vla_embeddings.runtime.threads import available_cpus, lower_priority
 
 __all__ = [
     "CPU_CHOICE",
+    "IMAGE_BATCH",
     "MAX_CHARACTERS",
     "ImageEncoder",
     "ImageInput",

@@ -133,6 +133,11 @@ class Lane(Generic[Item]):
         return await self._worker.encode(items, bulk=bulk)
 
     @property
+    def threads(self) -> int:
+        """Batches that are encoded at a time."""
+        return self._worker.threads
+
+    @property
     def loaded(self) -> LoadedModel | None:
         """What was loaded; None before the first call, and after `close()`."""
         return self._loaded

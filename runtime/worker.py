@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -102,7 +103,8 @@ class Worker(Generic[Item]):
         """
         if len(items) <= self._batch:
             return await self._submit(items, bulk=bulk)
-        order = sorted(range(len(items)), key=lambda index: self._size(items[index]))
+        # The largest first: the last batches at work are then the shortest.
+        order = sorted(range(len(items)), key=lambda i: self._size(items[i]), reverse=True)
         sorted_vectors = np.concatenate(await self._encode_batches([items[i] for i in order]))
         vectors = np.empty_like(sorted_vectors)
         vectors[order] = sorted_vectors
@@ -129,13 +131,15 @@ class Worker(Generic[Item]):
 
     async def _encode_batches(self, items: Sequence[Item]) -> list[Vectors]:
         """One batch after the other, so many at a time that no thread has to wait for the next."""
+        rounds = math.ceil(len(items) / (self._batch * self.threads))
+        length = math.ceil(len(items) / (rounds * self.threads))  # as many batches a thread
         done: list[Vectors] = []
         under_way: deque[asyncio.Future[Vectors]] = deque()
         try:
-            for start in range(0, len(items), self._batch):
+            for start in range(0, len(items), length):
                 if len(under_way) > self.threads:
                     done.append(await under_way.popleft())
-                batch = items[start : start + self._batch]
+                batch = items[start : start + length]
                 under_way.append(self._submit(batch, bulk=True))
             while under_way:
                 done.append(await under_way.popleft())

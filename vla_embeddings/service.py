@@ -9,9 +9,10 @@ from typing import Any, Self, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings.cache import EmbeddingCache, ReadThrough, image_key, instruction_key
+from vla_embeddings.cache import EmbeddingCache, ReadThrough, instruction_key
 from vla_embeddings.config import Device, EmbeddingConfig, embedding_config
-from vla_embeddings.errors import EmbeddingsDisabled, InvalidInput, ServiceClosed
+from vla_embeddings.errors import EmbeddingsDisabled, ServiceClosed
+from vla_embeddings.images import embed_images, key_of
 from vla_embeddings.metrics import GENERATION_SECONDS
 from vla_embeddings.models import Kind, find_model
 from vla_embeddings.runtime import (
@@ -21,7 +22,6 @@ from vla_embeddings.runtime import (
     LoadedModel,
     available_cpus,
     check_text,
-    decode,
     image_lane,
     lower_priority,
     preprocess,
@@ -30,10 +30,6 @@ from vla_embeddings.runtime import (
 
 Vector = NDArray[np.float32]
 Result = TypeVar("Result")
-
-# Images of one batch call in decoding or waiting: enough to keep the model busy while the next
-# ones are decoded, few enough to bound the memory.
-IMAGES_AT_ONCE = 32
 
 # Bytes of an image file that are hashed in less time than a thread takes to wake.
 HASHED_INLINE = 128 * 1024
@@ -140,7 +136,19 @@ class EmbeddingService:
             EmbeddingsDisabled: EMBEDDING_ENABLE_EMBEDDINGS is false.
             ModelNotFound: the model was not exported; see `Lane.fingerprint` for the rest.
         """
-        return await self._embed_image(image, use_cache=use_cache, bulk=False)
+        self._require_enabled()
+        fingerprint = await self._image.fingerprint()
+        if isinstance(image, bytes) and len(image) <= HASHED_INLINE:
+            key = key_of(image, fingerprint)
+        else:
+            key = await self._in_pool(lambda: key_of(image, fingerprint))
+
+        async def compute() -> Vector:
+            with GENERATION_SECONDS.labels("image").time():
+                pixels = await self._in_pool(lambda: preprocess(image))
+                return _only(await self._image.encode([pixels]))
+
+        return await self._vectors.one(key, compute, use_cache=use_cache)
 
     async def batch_generate_embeddings(
         self,
@@ -167,7 +175,9 @@ class EmbeddingService:
             await asyncio.sleep(0)
         return BatchEmbeddings(
             text_embeddings=await self._embed_texts(texts, use_cache=use_cache),
-            image_embeddings=await self._embed_images(images, use_cache=use_cache),
+            image_embeddings=await embed_images(
+                images, self._image, self._vectors, self._in_pool, use_cache=use_cache
+            ),
         )
 
     async def fingerprint(self, kind: Kind) -> str:
@@ -222,21 +232,6 @@ class EmbeddingService:
         key = instruction_key(await lane.fingerprint(), text)
         return await self._vectors.one(key, compute, use_cache=use_cache)
 
-    async def _embed_image(self, image: ImageInput, *, use_cache: bool, bulk: bool) -> Vector:
-        self._require_enabled()
-        fingerprint = await self._image.fingerprint()
-        if isinstance(image, bytes) and len(image) <= HASHED_INLINE:
-            key = image_key(fingerprint, image)
-        else:
-            key = await self._in_pool(lambda: _image_key(fingerprint, image))
-
-        async def compute() -> Vector:
-            with GENERATION_SECONDS.labels("image").time():
-                pixels = await self._in_pool(lambda: preprocess(image))
-                return _only(await self._image.encode([pixels], bulk=bulk))
-
-        return await self._vectors.one(key, compute, use_cache=use_cache)
-
     async def _embed_texts(self, texts: Sequence[str], *, use_cache: bool) -> NDArray[np.float32]:
         if not texts:
             return np.empty((0, self._text.model.dimension), np.float32)
@@ -262,35 +257,9 @@ class EmbeddingService:
         keys = [instruction_key(fingerprint, text) for text in texts]
         return await self._vectors.many(keys, compute, use_cache=use_cache)
 
-    async def _embed_images(
-        self, images: Sequence[ImageInput], *, use_cache: bool
-    ) -> NDArray[np.float32]:
-        if not images:
-            return np.empty((0, self._image.model.dimension), np.float32)
-        free = asyncio.Semaphore(IMAGES_AT_ONCE)
-
-        async def embed(index: int, image: ImageInput) -> Vector:
-            async with free:
-                try:
-                    return await self._embed_image(image, use_cache=use_cache, bulk=True)
-                except InvalidInput as error:
-                    raise InvalidInput(f"images[{index}]: {error}") from error
-
-        tasks = [asyncio.ensure_future(embed(*item)) for item in enumerate(images)]
-        try:
-            return np.stack(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
-
     async def _in_pool(self, work: Callable[[], Result]) -> Result:
         self._require_enabled()  # the service may have been cleaned up since the call began
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-
-
-def _image_key(fingerprint: str, image: ImageInput) -> str:
-    content = image if isinstance(image, bytes) else np.asarray(decode(image))
-    return image_key(fingerprint, content)
 
 
 def _only(vectors: NDArray[np.float32]) -> Vector:

@@ -148,8 +148,17 @@ async def test_bulk_work_is_batched_by_size_and_returned_in_order(doubler: Doubl
     vectors = await worker.encode(range(2 * BATCH))
     worker.close()
 
-    assert doubler.batches == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    assert doubler.batches == [[1, 3, 5, 7], [0, 2, 4, 6]]  # the larger ones first
     assert vectors[:, 0].tolist() == [2.0 * item for item in range(2 * BATCH)]
+
+
+async def test_bulk_work_is_shared_out_evenly(doubler: Doubler) -> None:
+    worker = Worker(NAME, doubler.load, batch=BATCH, threads=2)
+
+    await worker.encode(range(2 * BATCH + 2))
+    worker.close()
+
+    assert sorted(map(len, doubler.batches)) == [1, 3, 3, 3]
 
 
 async def test_bulk_work_that_is_cancelled_or_fails_leaves_nothing_waiting(

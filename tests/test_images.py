@@ -1,0 +1,76 @@
+"""Many images in one call: in order, each once, and a bad one is named."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.test_service import _jpeg
+from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService, images
+from vla_embeddings.errors import InvalidInput
+from vla_embeddings.runtime import ImageInput, preprocess
+from vla_embeddings.samples import make_scenes
+
+SCENES = [_jpeg(scene.image) for scene in make_scenes(5)]
+ARRAY = np.asarray(make_scenes(1)[0].image)
+
+
+@pytest.fixture
+async def service(models_dir: Path) -> AsyncIterator[EmbeddingService]:
+    config = EmbeddingConfig(models_dir=models_dir)
+    async with EmbeddingService(config=config, allow_untrained=True) as service:
+        yield service
+
+
+@pytest.fixture
+def preprocessed(monkeypatch: pytest.MonkeyPatch) -> list[ImageInput]:
+    """Images that were preprocessed."""
+    seen: list[ImageInput] = []
+
+    def watch(image: ImageInput) -> object:
+        seen.append(image)
+        return preprocess(image)
+
+    monkeypatch.setattr(images, "preprocess", watch)
+    return seen
+
+
+async def test_equal_images_are_computed_once_and_all_come_in_order(
+    service: EmbeddingService,
+    preprocessed: list[ImageInput],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "WINDOW", 4)
+    given: list[ImageInput] = [*SCENES[:2], ARRAY, SCENES[0], SCENES[4], ARRAY.copy(), SCENES[3]]
+
+    batch = (await service.batch_generate_embeddings(images=given))["image_embeddings"]
+
+    assert len(preprocessed) == 6  # in windows of four, the array is met twice
+    for vector, image in zip(batch, given, strict=True):
+        alone = await service.get_image_embedding(image, use_cache=False)
+        np.testing.assert_allclose(vector, alone, rtol=0, atol=1e-5)
+
+
+async def test_only_images_that_the_cache_lacks_are_computed(
+    models_dir: Path, redis_url: str, preprocessed: list[ImageInput]
+) -> None:
+    cache, config = EmbeddingCache(redis_url=redis_url), EmbeddingConfig(models_dir=models_dir)
+    await cache.clear_pattern("*")
+    async with EmbeddingService(cache=cache, config=config, allow_untrained=True) as service:
+        first = await service.batch_generate_embeddings(images=SCENES[:2])
+        both = await service.batch_generate_embeddings(images=SCENES[:3])
+
+    files = [image for image in preprocessed if isinstance(image, bytes)]
+    assert sorted(map(SCENES.index, files)) == [0, 1, 2]
+    assert np.array_equal(first["image_embeddings"], both["image_embeddings"][:2])
+
+
+@pytest.mark.parametrize("bad", [b"no image", np.zeros((4, 4), np.uint8)], ids=["bytes", "array"])
+async def test_the_index_of_an_image_that_cannot_be_used_is_named(
+    service: EmbeddingService, bad: ImageInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "WINDOW", 2)
+
+    with pytest.raises(InvalidInput, match=r"images\[3\]: "):
+        await service.batch_generate_embeddings(images=[*SCENES[:3], bad])
