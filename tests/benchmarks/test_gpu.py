@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,13 @@ import pytest
 from benchmarks.gpu import measure
 from benchmarks.gpu.pack import WHEELS
 from benchmarks.gpu.parts import join, split
+from benchmarks.gpu.result import result
 from benchmarks.gpu.run import REPOSITORY, install
+from benchmarks.results import load_results
+from benchmarks.targets import ONE_INSTRUCTION
 from vla_embeddings.config import Device, EmbeddingConfig
 from vla_embeddings.models import MINILM
+from vla_embeddings.runtime.gpu import Gpu
 
 
 @pytest.fixture
@@ -122,3 +127,22 @@ def test_the_figures_name_the_machine(models_dir: Path) -> None:
     assert {"name", "gpu", "cpu", "packages", "commit"} <= written["machine"].keys()
     assert written["machine"]["python"].startswith(f"{sys.version_info.major}.")
     assert written["rows"][0]["verdict"] == "FAIL"
+
+
+def test_figures_of_a_gpu_are_a_result_that_the_report_reads(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    config = EmbeddingConfig(models_dir=models_dir)
+    on_cpu = measure.try_out(MINILM, "cpu", config, calls=2)
+    absent = measure.try_out(MINILM, "cuda", config, calls=2)
+    fast = replace(on_cpu, device="cuda", document_ms=3, target_ms=1e6)  # as a GPU's would be
+    gpu = Gpu("H100", "9.0", "580.1", (13, 0))
+
+    result([fast, absent], gpu=gpu, calls=2, seconds=1).save(tmp_path)
+
+    [read] = load_results(tmp_path)
+    assert "H100" in read.inputs
+    [row], [verdict] = read.findings.rows, read.findings.verdicts
+    assert (row.work, row.subject) == (ONE_INSTRUCTION, "ours fp32, cuda")
+    assert verdict.passed
+    assert "pip install" in read.findings.absences[0].reason
