@@ -1,4 +1,4 @@
-"""One model at work: found on first use, loaded on first miss, run on threads of its own."""
+"""One model at work: found on first use, loaded on first miss, run on its own thread."""
 
 import asyncio
 import logging
@@ -86,7 +86,7 @@ class LoadedModel:
 
 
 class Lane(Generic[Item]):
-    """A model, its artefact and its threads; `text_lane` and `image_lane` make one."""
+    """A model, its artefact and its thread; `text_lane` and `image_lane` make one."""
 
     def __init__(
         self,
@@ -106,12 +106,7 @@ class Lane(Generic[Item]):
             f"vla-embeddings-{model.kind}",
             self._load,
             batch=batch,
-            # The threads of one run wait for each other at every operator; two runs do not.
-            # A GPU runs one after the other anyway (`_load`).
-            threads=settings.cpus,
             size=size,
-            # The threads of the session, which one of these makes, inherit it.
-            enter=lambda: lower_priority(settings.nice),
         )
 
     async def fingerprint(self) -> str:
@@ -133,17 +128,12 @@ class Lane(Generic[Item]):
         return await self._worker.encode(items, bulk=bulk)
 
     @property
-    def threads(self) -> int:
-        """Batches that are encoded at a time."""
-        return self._worker.threads
-
-    @property
     def loaded(self) -> LoadedModel | None:
         """What was loaded; None before the first call, and after `close()`."""
         return self._loaded
 
     def close(self) -> None:
-        """Free the model and end its threads."""
+        """Free the model and end its thread."""
         self._worker.close()
         self._loaded = None
 
@@ -161,6 +151,8 @@ class Lane(Generic[Item]):
         return self._found
 
     def _load(self) -> Encode[Item]:
+        # On the worker's thread; the threads of the session that it makes inherit this.
+        lower_priority(self._settings.nice)
         falls_back = self._settings.device == "auto"
         while True:
             artifact, choice = self._found or self._find()
@@ -177,8 +169,6 @@ class Lane(Generic[Item]):
                 logger.warning("Using %s instead: %s", following, error)
                 self._settings = replace(self._settings, device=following)
                 self._found = None
-        if choice.device != "cpu":
-            self._worker.threads = 1
         manifest = artifact.manifest
         self._loaded = LoadedModel(manifest.model, manifest.precision, choice.device, operators)
         weights = "" if manifest.weights == "trained" else "UNTRAINED "

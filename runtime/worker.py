@@ -1,4 +1,4 @@
-"""The threads that run one model, so that an event loop never does."""
+"""The thread that runs one model, so that an event loop never does."""
 
 import asyncio
 import atexit
@@ -46,20 +46,17 @@ class _Job(Generic[Item]):
 
 
 class Worker(Generic[Item]):
-    """Encodes on a few threads; requests that arrive while all are busy are encoded together.
+    """Encodes on one thread; requests that arrive while it is busy are encoded together next.
 
-    An idle thread starts at once, so batching adds no wait. Bulk work waits until no request
+    An idle worker starts at once, so batching adds no wait. Bulk work waits until no request
     does. A batch that fails is encoded again request by request: one bad item fails alone.
 
     Args:
-        name: of the threads.
-        load: returns the encoder, which all threads call; called on a thread at the first
-            request, and again at the next one where it failed.
+        name: of the thread.
+        load: returns the encoder; called on the thread at the first request, and again at the
+            next one where it failed.
         batch: most items encoded together.
-        threads: most batches encoded at a time. The first thread is started with the first
-            request, the others when there is work for them and the encoder is loaded.
         size: how much work an item is; in bulk, items of like size are encoded together.
-        enter: called on every thread before anything else.
     """
 
     def __init__(
@@ -68,26 +65,18 @@ class Worker(Generic[Item]):
         load: Callable[[], Encode[Item]],
         *,
         batch: int,
-        threads: int,
         size: Callable[[Item], int] = lambda item: 1,
-        enter: Callable[[], None] = lambda: None,
     ) -> None:
         self._name = name
         self._load = load
         self._batch = batch
-        self.threads = threads
-        """`load` may lower it."""
         self._size = size
-        self._enter = enter
         self._requests: deque[_Job[Item]] = deque()
         self._bulk: deque[_Job[Item]] = deque()
         self._waiting = 0
         self._changed = threading.Condition()
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._thread: threading.Thread | None = None
         self._closed = False
-        self._loading = threading.Lock()
-        self._encoder: Encode[Item] | None = None
 
     async def encode(self, items: Sequence[Item], *, bulk: bool = False) -> Vectors:
         """Vectors of the items, (n, dimension) float32, in their order.
@@ -103,44 +92,39 @@ class Worker(Generic[Item]):
         """
         if len(items) <= self._batch:
             return await self._submit(items, bulk=bulk)
-        # The largest first: the last batches at work are then the shortest.
-        order = sorted(range(len(items)), key=lambda i: self._size(items[i]), reverse=True)
+        order = sorted(range(len(items)), key=lambda index: self._size(items[index]))
         sorted_vectors = np.concatenate(await self._encode_batches([items[i] for i in order]))
         vectors = np.empty_like(sorted_vectors)
         vectors[order] = sorted_vectors
         return vectors
 
     def close(self) -> None:
-        """Finish the batches at hand, fail what waits, end the threads, free the model."""
+        """Finish the batch at hand, fail what waits, end the thread, free the model."""
         with self._changed:
             self._closed = True
             abandoned = [*self._requests, *self._bulk]
             self._requests.clear()
             self._bulk.clear()
-            self._changed.notify_all()
-            started = list(self._threads)
+            self._changed.notify()
+            thread = self._thread
         for job in abandoned:
             job.deliver(
                 ServiceClosed("The service was cleaned up before this embedding was made.")
             )
-        for thread in started:
+        if thread is not None:
             thread.join()
-        self._encoder = None
-        if started:
             atexit.unregister(self.close)
 
     async def _encode_batches(self, items: Sequence[Item]) -> list[Vectors]:
-        """One batch after the other, so many at a time that no thread has to wait for the next."""
-        rounds = math.ceil(len(items) / (self._batch * self.threads))
-        length = math.ceil(len(items) / (rounds * self.threads))  # as many batches a thread
+        """Even batches one after the other, the next waiting while one is encoded."""
+        length = math.ceil(len(items) / math.ceil(len(items) / self._batch))
         done: list[Vectors] = []
         under_way: deque[asyncio.Future[Vectors]] = deque()
         try:
             for start in range(0, len(items), length):
-                if len(under_way) > self.threads:
+                if len(under_way) == 2:
                     done.append(await under_way.popleft())
-                batch = items[start : start + length]
-                under_way.append(self._submit(batch, bulk=True))
+                under_way.append(self._submit(items[start : start + length], bulk=True))
             while under_way:
                 done.append(await under_way.popleft())
         finally:
@@ -162,43 +146,24 @@ class Worker(Generic[Item]):
                 )
             (self._bulk if bulk else self._requests).append(job)
             self._waiting += len(items)
-            self._wake_thread()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                self._thread.start()
+                # ONNX Runtime aborts the process when it ends in the middle of a run.
+                atexit.register(self.close)
+            self._changed.notify()
         return job.future
 
-    def _wake_thread(self) -> None:
-        if self._idle:
-            self._idle -= 1
-            self._changed.notify()
-            return
-        if self._threads and not (self._encoder and len(self._threads) < self.threads):
-            return
-        name = f"{self._name}-{len(self._threads)}"
-        thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-        if len(self._threads) == 1:
-            # ONNX Runtime aborts the process when it ends in the middle of a run.
-            atexit.register(self.close)
-
     def _work(self) -> None:
-        self._enter()
+        encode: Encode[Item] | None = None
         while jobs := self._next_jobs():
             try:
-                encode = self._loaded()
+                encode = encode or self._load()
             except Exception as error:
                 for job in jobs:
                     job.deliver(error)
                 continue
             _encode_jobs(jobs, encode)
-
-    def _loaded(self) -> Encode[Item]:
-        with self._loading:
-            if self._encoder is None:
-                self._encoder = self._load()
-                with self._changed:
-                    if self._requests or self._bulk:
-                        self._wake_thread()
-            return self._encoder
 
     def _next_jobs(self) -> list[_Job[Item]]:
         """Wait for work, and take as much as fits into one batch; none when closed."""
@@ -206,7 +171,6 @@ class Worker(Generic[Item]):
             while not self._closed:
                 if jobs := self._take(self._requests) or self._take(self._bulk):
                     return jobs
-                self._idle += 1  # whoever wakes this thread takes it off again
                 self._changed.wait()
             return []
 

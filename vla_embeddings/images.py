@@ -20,9 +20,8 @@ Vectors = NDArray[np.float32]
 # enough to lose little where one of them cannot be used.
 WINDOW = 128
 
-# Batches in decoding or encoding, for each thread that encodes: while one is encoded, the next is
-# decoded.
-BATCHES_AHEAD = 2
+# Batches in decoding or encoding: one is encoded, the next waits, and one is decoded.
+BATCHES_AT_ONCE = 3
 
 
 class InPool(Protocol):
@@ -80,7 +79,7 @@ async def _embed_window(
     distinct: dict[str, int] = {}
     for key, index in zip(keys, images, strict=True):
         distinct.setdefault(key, index)
-    free = asyncio.Semaphore(BATCHES_AHEAD * lane.threads)
+    free = asyncio.Semaphore(BATCHES_AT_ONCE)
 
     async def encode(indices: Sequence[int]) -> Vectors:
         async with free:

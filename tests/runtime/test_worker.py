@@ -1,11 +1,11 @@
-"""Requests share threads and their batches, and nothing that goes wrong with others."""
+"""Requests share one thread and its batches, and nothing that goes wrong with others."""
 
 import asyncio
 import gc
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def doubler() -> Doubler:
 
 @pytest.fixture
 async def worker(doubler: Doubler) -> AsyncIterator[Worker[int]]:
-    worker = Worker(NAME, doubler.load, batch=BATCH, threads=1)
+    worker = Worker(NAME, doubler.load, batch=BATCH)
     yield worker
     doubler.may_run.set()
     worker.close()
@@ -90,42 +90,16 @@ async def test_nothing_is_loaded_before_the_first_request(
 
     await worker.encode([1])
 
-    assert (doubler.loads, _threads()) == (1, [f"{NAME}-0"])
+    assert (doubler.loads, _threads()) == (1, [NAME])
 
 
-async def test_requests_one_by_one_need_one_thread(worker: Worker[int], doubler: Doubler) -> None:
-    for item in range(50):
-        await worker.encode([item])
+async def test_all_requests_run_on_one_thread_with_one_encoder(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    await asyncio.gather(*(worker.encode([item]) for item in range(50)))
 
-    assert doubler.threads == {f"{NAME}-0"}
+    assert doubler.threads == {NAME}
     assert doubler.loads == 1
-
-
-async def test_several_threads_encode_with_one_encoder_at_a_time_each(doubler: Doubler) -> None:
-    entered: list[str] = []
-    both = threading.Barrier(2, timeout=PATIENCE)  # breaks unless two batches are at work at once
-
-    def encode(items: Sequence[int]) -> NDArray[np.float32]:
-        both.wait()
-        return doubler(items)
-
-    def load() -> Callable[[Sequence[int]], NDArray[np.float32]]:
-        doubler.load()
-        return encode
-
-    worker = Worker(
-        NAME,
-        load,
-        batch=BATCH,
-        threads=2,
-        enter=lambda: entered.append(threading.current_thread().name),
-    )
-    vectors = await worker.encode(range(4 * BATCH))
-    worker.close()
-
-    assert vectors[:, 0].tolist() == [2.0 * item for item in range(4 * BATCH)]
-    assert doubler.loads == 1
-    assert sorted(entered) == [f"{NAME}-0", f"{NAME}-1"]
 
 
 async def test_requests_go_before_bulk_work(worker: Worker[int], doubler: Doubler) -> None:
@@ -143,22 +117,19 @@ async def test_requests_go_before_bulk_work(worker: Worker[int], doubler: Double
 
 
 async def test_bulk_work_is_batched_by_size_and_returned_in_order(doubler: Doubler) -> None:
-    worker = Worker(NAME, doubler.load, batch=BATCH, threads=1, size=lambda item: item % 2)
+    worker = Worker(NAME, doubler.load, batch=BATCH, size=lambda item: item % 2)
 
     vectors = await worker.encode(range(2 * BATCH))
     worker.close()
 
-    assert doubler.batches == [[1, 3, 5, 7], [0, 2, 4, 6]]  # the larger ones first
+    assert doubler.batches == [[0, 2, 4, 6], [1, 3, 5, 7]]
     assert vectors[:, 0].tolist() == [2.0 * item for item in range(2 * BATCH)]
 
 
-async def test_bulk_work_is_shared_out_evenly(doubler: Doubler) -> None:
-    worker = Worker(NAME, doubler.load, batch=BATCH, threads=2)
+async def test_bulk_work_is_cut_into_even_batches(worker: Worker[int], doubler: Doubler) -> None:
+    await worker.encode(range(2 * BATCH + 1))
 
-    await worker.encode(range(2 * BATCH + 2))
-    worker.close()
-
-    assert sorted(map(len, doubler.batches)) == [1, 3, 3, 3]
+    assert list(map(len, doubler.batches)) == [3, 3, 3]
 
 
 async def test_bulk_work_that_is_cancelled_or_fails_leaves_nothing_waiting(
@@ -255,7 +226,7 @@ async def test_a_failed_load_is_told_and_tried_again(doubler: Doubler) -> None:
             raise faults.pop()
         return doubler.load()
 
-    worker = Worker(NAME, load, batch=BATCH, threads=1)
+    worker = Worker(NAME, load, batch=BATCH)
     with pytest.raises(FileNotFoundError, match="no artefact yet"):
         await worker.encode([1])
 
@@ -305,7 +276,7 @@ async def test_after_closing_requests_are_refused(worker: Worker[int]) -> None:
 
 
 def test_an_event_loop_that_was_closed_meanwhile_harms_nobody(doubler: Doubler) -> None:
-    worker = Worker(NAME, doubler.load, batch=BATCH, threads=1)
+    worker = Worker(NAME, doubler.load, batch=BATCH)
 
     async def leave_early() -> None:
         await _keep_busy(worker, doubler)
@@ -318,7 +289,7 @@ def test_an_event_loop_that_was_closed_meanwhile_harms_nobody(doubler: Doubler) 
 
 
 def test_event_loops_in_several_threads_share_a_worker(doubler: Doubler) -> None:
-    worker = Worker(NAME, doubler.load, batch=BATCH, threads=1)
+    worker = Worker(NAME, doubler.load, batch=BATCH)
 
     async def ask(numbers: range) -> list[NDArray[np.float32]]:
         return await asyncio.gather(*(worker.encode([number]) for number in numbers))
