@@ -100,7 +100,6 @@ def _options(ort: Any, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.add_session_config_entry(RECORD_PLACEMENT, "1")
     # A plan is kept for every shape ever seen, which grows without end on mixed lengths.
     options.enable_mem_pattern = False

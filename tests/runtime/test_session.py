@@ -29,6 +29,14 @@ def test_a_loaded_graph_tells_its_provider_inputs_and_dimension(minilm: Artifact
     assert loaded.dimension == 384
 
 
+def test_the_callers_thread_keeps_its_subnormal_numbers(minilm: Artifact) -> None:
+    """An option of ONNX Runtime would make them zero in every thread that loads or runs."""
+    ids = np.ones((1, 4), np.int64)
+    _load(minilm).run({"input_ids": ids, "attention_mask": ids})
+
+    assert np.nextafter(0.0, 1.0) * 1.0 > 0
+
+
 def test_layer_norms_of_a_cpu_graph_stay_apart_from_their_additions(
     minilm: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
