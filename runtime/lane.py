@@ -102,12 +102,7 @@ class Lane(Generic[Item]):
         self._load_encoder = load
         self._found: Selection | None = None
         self._loaded: LoadedModel | None = None
-        self._worker = Worker(
-            f"vla-embeddings-{model.kind}",
-            self._load,
-            batch=batch,
-            size=size,
-        )
+        self._worker = Worker(f"vla-embeddings-{model.kind}", self._load, batch=batch, size=size)
 
     async def fingerprint(self) -> str:
         """What the model's vectors depend on besides their input.
