@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.bench import Bench
+from benchmarks.beside_bulk import beside_bulk
 from benchmarks.results import Findings, Row, Series, Unit
 from benchmarks.size import SizeName
 from benchmarks.spread import quartiles
@@ -20,6 +21,9 @@ from vla_embeddings.service import EmbeddingService
 
 CALLERS = (1, 4, 16, 64, 256)
 TICK = 0.001
+
+BULK = 1000
+"""Texts of a bulk call that runs beside single ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ def _of(artifact: Artifact, bench: Bench) -> Findings:
     advance = bench.track(f"concurrent callers, {name}", size.turns * len(CALLERS))
     turns: dict[int, list[Turn]] = {callers: [] for callers in CALLERS}
 
-    async def measure() -> None:
+    async def measure() -> list[Row]:
         async with service_of(artifact, "cpu", bench.config) as service:
             await service.batch_generate_embeddings(bench.inputs.instructions[:64])
             for _ in range(size.turns):
@@ -70,10 +74,13 @@ def _of(artifact: Artifact, bench: Bench) -> Findings:
                         await _turn(service, bench.inputs.instructions, callers, size.calls)
                     )
                     advance(1)
+            texts = bench.inputs.instructions[:BULK]
+            calls = max(1, size.calls // 3)
+            return await beside_bulk(service, name, texts, turns=size.turns, calls=calls)
 
-    asyncio.run(measure())
+    beside = asyncio.run(measure())
     rows = [row for callers in CALLERS for row in _rows(name, callers, turns[callers])]
-    return Findings(rows, [], [], _series(name, turns))
+    return Findings([*rows, *beside], [], [], _series(name, turns))
 
 
 async def _turn(service: EmbeddingService, texts: Sequence[str], callers: int, calls: int) -> Turn:

@@ -4,7 +4,6 @@ The samples and PyTorch's vectors of them travel with the artefact, so that any 
 it again, without PyTorch and on its own hardware.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from vla_embeddings.runtime import (
     TextEncoder,
     available_cpus,
 )
-
-BATCH = 8
 
 Inputs = Sequence[str] | NDArray[np.uint8]
 """Texts, or preprocessed pixels (n, 224, 224, 3) uint8."""
@@ -62,10 +59,8 @@ def encode(
     """The artefact's vectors of the inputs, (n, dimension) float32."""
     threads = available_cpus()
     if isinstance(inputs, np.ndarray):
-        images = ImageEncoder.load(artifact, choice, threads=threads)
-        batches = np.array_split(inputs, math.ceil(len(inputs) / BATCH))
-        return np.concatenate([images.encode(batch) for batch in batches])
-    return TextEncoder.load(artifact, choice, threads=threads).encode(inputs)
+        return ImageEncoder.load(artifact, choice, threads).encode(inputs)
+    return TextEncoder.load(artifact, choice, threads).encode(inputs)
 
 
 def measure(vectors: NDArray[np.float32], expected: NDArray[np.float32]) -> Parity:

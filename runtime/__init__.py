@@ -1,9 +1,13 @@
 """ONNX Runtime: texts and images to vectors, without PyTorch."""
 
 from vla_embeddings.runtime.decode import ImageInput, decode
-from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
-from vla_embeddings.runtime.lane import (
+from vla_embeddings.runtime.encoders import (
     IMAGE_BATCH,
+    ImageEncoder,
+    TextEncoder,
+    cache_fingerprint,
+)
+from vla_embeddings.runtime.lane import (
     Lane,
     LaneSettings,
     LoadedModel,

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# Padded tokens in one batch. A CPU takes the least time per token at about 256: smaller matrix
+# Padded tokens in one batch. A CPU takes the least time per token at about 384: smaller matrix
 # products are slower, and larger batches are padded more and leave its cache.
-TOKEN_BUDGET = 256
+# docs/adr/0005-throughput.md has the measurements.
+TOKEN_BUDGET = 384
 
 
 def token_batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:

@@ -1,7 +1,9 @@
 """Texts and images to unit vectors: tokenizer or pixels, then the graph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,50 @@ from vla_embeddings.runtime.providers import ProviderChoice
 from vla_embeddings.runtime.session import Session
 from vla_embeddings.runtime.tokens import Tokenizer
 
+Item_contra = TypeVar("Item_contra", contravariant=True)
+Vectors = NDArray[np.float32]
+Pixels = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
+"""Images of (224, 224, 3) from `preprocess`: an array (n, 224, 224, 3), or one of each."""
+
+IMAGE_BATCH = 8
+"""Images that one run encodes at most; more are no faster, and take memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items that one run of a graph encodes."""
+
+    places: Sequence[int] | NDArray[np.int64]
+    """Where they are among all."""
+    run: Callable[[], Vectors]
+    """Gives their vectors; InferenceError where ONNX Runtime failed."""
+
+
+class Encoder(Protocol[Item_contra]):
+    """Items to unit vectors."""
+
+    @property
+    def session(self) -> Session:
+        """What runs the graph."""
+        ...
+
+    def batches(self, items: Sequence[Item_contra]) -> list[Batch]:
+        """The items cut into batches, which may run in any order, also at once."""
+        ...
+
+    def encode(self, items: Sequence[Item_contra]) -> Vectors:
+        """Vectors of the items, in their order; InferenceError where ONNX Runtime failed."""
+        ...
+
+
+def in_order(batches: Sequence[Batch], vectors: Sequence[Vectors], dimension: int) -> Vectors:
+    """What batches gave, (n, dimension) float32, in the order of the items."""
+    count = sum(len(batch.places) for batch in batches)
+    ordered = np.empty((count, dimension), np.float32)
+    for batch, part in zip(batches, vectors, strict=True):
+        ordered[batch.places] = part
+    return ordered
+
 
 @dataclass(frozen=True, slots=True)
 class TextEncoder:
@@ -22,48 +68,61 @@ class TextEncoder:
     tokenizer: Tokenizer
 
     @classmethod
-    def load(cls, artifact: Artifact, choice: ProviderChoice, *, threads: int) -> "TextEncoder":
+    def load(cls, artifact: Artifact, choice: ProviderChoice, threads: int) -> "TextEncoder":
         """Load an artefact; see `Session.load` for the errors."""
         return cls(Session.load(artifact, choice, threads=threads), Tokenizer(artifact))
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def batches(self, items: Sequence[str]) -> list[Batch]:
+        """Texts of like length together, at most `TOKEN_BUDGET` tokens in a batch."""
+        tokens = self.tokenizer.encode(items)
+        return [
+            Batch(places, partial(self._run, [tokens[place] for place in places]))
+            for places in token_batches([len(ids) for ids in tokens])
+        ]
+
+    def encode(self, items: Sequence[str]) -> Vectors:
         """Vectors of the texts, in their order.
 
         Raises:
             InferenceError: ONNX Runtime failed.
         """
-        tokens = self.tokenizer.encode(texts)
-        vectors = np.empty((len(tokens), self.session.dimension), np.float32)
-        for batch in token_batches([len(ids) for ids in tokens]):
-            ids, mask = pad([tokens[index] for index in batch])
-            inputs = {"input_ids": ids, "attention_mask": mask}
-            vectors[batch] = self.session.run(
-                {name: inputs[name] for name in self.session.input_names}
-            )
-        return vectors
+        return _one_by_one(self.batches(items), self.session.dimension)
+
+    def _run(self, tokens: Sequence[Sequence[int]]) -> Vectors:
+        ids, mask = pad(tokens)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return self.session.run({name: inputs[name] for name in self.session.input_names})
 
 
 @dataclass(frozen=True, slots=True)
 class ImageEncoder:
-    """Preprocessed pixels to (n, dimension) float32 unit vectors."""
+    """Pixels to (n, dimension) float32 unit vectors."""
 
     session: Session
 
     @classmethod
-    def load(cls, artifact: Artifact, choice: ProviderChoice, *, threads: int) -> "ImageEncoder":
+    def load(cls, artifact: Artifact, choice: ProviderChoice, threads: int) -> "ImageEncoder":
         """Load an artefact; see `Session.load` for the errors."""
         return cls(Session.load(artifact, choice, threads=threads))
 
-    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Vectors of one batch of images, in their order.
+    def batches(self, items: Pixels) -> list[Batch]:
+        """Even batches of at most `IMAGE_BATCH`."""
+        count = -(-len(items) // IMAGE_BATCH)
+        return [
+            Batch(places, partial(self._run, [items[place] for place in places]))
+            for places in np.array_split(np.arange(len(items)), count)
+        ]
 
-        Args:
-            pixels: (n, 224, 224, 3) uint8 from `preprocess`.
+    def encode(self, items: Pixels) -> Vectors:
+        """Vectors of the images, in their order.
 
         Raises:
             InferenceError: ONNX Runtime failed.
         """
-        return self.session.run({"pixels": pixels})
+        return _one_by_one(self.batches(items), self.session.dimension)
+
+    def _run(self, images: Sequence[NDArray[np.uint8]]) -> Vectors:
+        return self.session.run({"pixels": np.stack(images)})
 
 
 def cache_fingerprint(artifact: Artifact) -> str:
@@ -71,3 +130,7 @@ def cache_fingerprint(artifact: Artifact) -> str:
     if artifact.manifest.kind == "image":
         return f"{artifact.manifest.fingerprint}/{PREPROCESSING_VERSION}"
     return artifact.manifest.fingerprint
+
+
+def _one_by_one(batches: Sequence[Batch], dimension: int) -> Vectors:
+    return in_order(batches, [batch.run() for batch in batches], dimension)

@@ -1,7 +1,8 @@
-"""One model at work: found on first use, loaded on first miss, run on its own thread."""
+"""One model at work: found on first use, loaded on first miss, run on threads of its own."""
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,14 @@ from numpy.typing import NDArray
 from vla_embeddings.config import Device, EmbeddingConfig, PrecisionSetting
 from vla_embeddings.errors import ArtifactDamaged, ProviderUnavailable, UntrainedModel
 from vla_embeddings.models import Artifact, ArtifactStore, Model, Precision
-from vla_embeddings.runtime.encoders import ImageEncoder, TextEncoder, cache_fingerprint
+from vla_embeddings.runtime.bulk import Bulk
+from vla_embeddings.runtime.encoders import (
+    IMAGE_BATCH,
+    Encoder,
+    ImageEncoder,
+    TextEncoder,
+    cache_fingerprint,
+)
 from vla_embeddings.runtime.placement import Placement
 from vla_embeddings.runtime.providers import ProviderChoice
 from vla_embeddings.runtime.selection import Selection, select
@@ -23,15 +31,18 @@ from vla_embeddings.runtime.worker import Encode, Vectors, Worker
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-LoadEncoder = Callable[[Artifact, ProviderChoice], tuple[Encode[Item], Placement]]
+
+LoadEncoder = Callable[[Artifact, ProviderChoice, int], Encoder[Item]]
+"""Loads an artefact, for runs on so many CPU threads."""
 
 # Where `auto` turns to when a device turns out not to work.
 _NEXT: Mapping[Device, Device] = {"tensorrt": "cuda", "cuda": "cpu"}
 
-# A request waits for at most one batch of bulk work: some 80 ms of texts on two cores, and of
-# images half a second.
 TEXT_BATCH = 64
-IMAGE_BATCH = 8
+"""Texts that one thread encodes together at most: some 80 ms on two cores."""
+
+BULK_NICE = 5
+"""How far bulk work's threads step back from the requests', in steps of `nice`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,11 @@ class LoadedModel:
 
 
 class Lane(Generic[Item]):
-    """A model, its artefact and its thread; `text_lane` and `image_lane` make one."""
+    """A model, its artefact and its threads; `text_lane` and `image_lane` make one.
+
+    Requests have one thread, which runs the model on all cores. On a CPU, bulk work has threads of
+    its own and an encoder that uses one core each; on a GPU it waits behind the requests.
+    """
 
     def __init__(
         self,
@@ -100,9 +115,19 @@ class Lane(Generic[Item]):
         self.model = model
         self._settings = settings
         self._load_encoder = load
+        self._batch = batch
         self._found: Selection | None = None
+        self._encoders: dict[int, Encoder[Item]] = {}  # by their threads
+        self._loading = threading.Lock()
         self._loaded: LoadedModel | None = None
-        self._worker = Worker(f"vla-embeddings-{model.kind}", self._load, batch=batch, size=size)
+        name = f"vla-embeddings-{model.kind}"
+        self._worker = Worker(name, self._load_for_requests, batch=batch, size=size)
+        self._bulk = Bulk(
+            f"{name}-bulk",
+            lambda: self._load(1),
+            threads=settings.cpus,
+            nice=settings.nice + BULK_NICE,
+        )
 
     async def fingerprint(self) -> str:
         """What the model's vectors depend on besides their input.
@@ -113,14 +138,27 @@ class Lane(Generic[Item]):
             ProviderUnavailable: the device cannot be had.
             MissingDependency: ONNX Runtime is not installed.
         """
-        found = self._found
-        if found is None:
-            found = await asyncio.to_thread(self._find)
-        return cache_fingerprint(found[0])
+        artifact, _ = await self._selection()
+        return cache_fingerprint(artifact)
 
-    async def encode(self, items: Sequence[Item], *, bulk: bool = False) -> Vectors:
-        """Vectors (n, dimension) float32; see `Worker.encode` and `Session.load`."""
-        return await self._worker.encode(items, bulk=bulk)
+    async def encode(self, items: Sequence[Item], *, of: int | None = None) -> Vectors:
+        """Vectors (n, dimension) float32, in the order of the items.
+
+        Args:
+            items: at least one.
+            of: how many are to be encoded in all, these included; just these where None. One is
+                a request, which goes first; more than a batch are bulk work.
+
+        Raises:
+            Overloaded: too many items wait already.
+            ServiceClosed: after `close()`.
+            Others: as `fingerprint()` and `Session.load`; InferenceError where ONNX Runtime
+                failed.
+        """
+        total = of or len(items)
+        if total > self._batch and (await self._selection())[1].device == "cpu":
+            return await self._bulk.encode(items)
+        return await self._worker.encode(items, bulk=total > 1)
 
     @property
     def loaded(self) -> LoadedModel | None:
@@ -128,9 +166,15 @@ class Lane(Generic[Item]):
         return self._loaded
 
     def close(self) -> None:
-        """Free the model and end its thread."""
+        """Free the model and end its threads."""
         self._worker.close()
+        self._bulk.close()
+        self._encoders.clear()
         self._loaded = None
+
+    async def _selection(self) -> Selection:
+        found = self._found
+        return await asyncio.to_thread(self._find) if found is None else found
 
     def _find(self) -> Selection:
         settings = self._settings
@@ -145,14 +189,23 @@ class Lane(Generic[Item]):
         self._found = artifact, replace(choice, gpu_memory_limit_mb=settings.gpu_memory_limit_mb)
         return self._found
 
-    def _load(self) -> Encode[Item]:
+    def _load_for_requests(self) -> Encode[Item]:
         # On the worker's thread; the threads of the session that it makes inherit this.
         lower_priority(self._settings.nice)
+        return self._load(self._settings.cpus).encode
+
+    def _load(self, threads: int) -> Encoder[Item]:
+        with self._loading:
+            if threads not in self._encoders:
+                self._encoders[threads] = self._load_anew(threads)
+            return self._encoders[threads]
+
+    def _load_anew(self, threads: int) -> Encoder[Item]:
         falls_back = self._settings.device == "auto"
         while True:
             artifact, choice = self._found or self._find()
             try:
-                encode, operators = self._load_encoder(artifact, choice)
+                encoder = self._load_encoder(artifact, choice, threads)
                 break
             except ArtifactDamaged:
                 self._found = None  # the next call finds the one that was made anew meanwhile
@@ -165,29 +218,21 @@ class Lane(Generic[Item]):
                 self._settings = replace(self._settings, device=following)
                 self._found = None
         manifest = artifact.manifest
-        self._loaded = LoadedModel(manifest.model, manifest.precision, choice.device, operators)
+        self._loaded = LoadedModel(
+            manifest.model, manifest.precision, choice.device, encoder.session.placement()
+        )
         weights = "" if manifest.weights == "trained" else "UNTRAINED "
-        logger.info("Loaded %s%s on %s", weights, manifest.fingerprint, choice.device)
-        return encode
+        logger.info(
+            "Loaded %s%s on %s, %d threads", weights, manifest.fingerprint, choice.device, threads
+        )
+        return encoder
 
 
 def text_lane(model: Model, settings: LaneSettings) -> Lane[str]:
     """The lane of a text model."""
-
-    def load(artifact: Artifact, choice: ProviderChoice) -> tuple[Encode[str], Placement]:
-        encoder = TextEncoder.load(artifact, choice, threads=settings.cpus)
-        return encoder.encode, encoder.session.placement()
-
-    return Lane(model, settings, load, batch=TEXT_BATCH, size=len)
+    return Lane(model, settings, TextEncoder.load, batch=TEXT_BATCH, size=len)
 
 
 def image_lane(model: Model, settings: LaneSettings) -> Lane[NDArray[np.uint8]]:
     """The lane of an image model; its items are pixels (224, 224, 3) from `preprocess`."""
-
-    def load(
-        artifact: Artifact, choice: ProviderChoice
-    ) -> tuple[Encode[NDArray[np.uint8]], Placement]:
-        encoder = ImageEncoder.load(artifact, choice, threads=settings.cpus)
-        return lambda images: encoder.encode(np.stack(images)), encoder.session.placement()
-
-    return Lane(model, settings, load, batch=IMAGE_BATCH)
+    return Lane(model, settings, ImageEncoder.load, batch=IMAGE_BATCH)

@@ -26,7 +26,7 @@ def lower_priority(nice: int) -> None:
     On Linux alone: elsewhere a priority belongs to the whole process.
 
     Args:
-        nice: 0, as others, to 19, whatever they leave.
+        nice: 0, as others, to 19, whatever they leave; more is 19.
     """
     if nice and sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

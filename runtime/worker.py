@@ -1,4 +1,4 @@
-"""The thread that runs one model, so that an event loop never does."""
+"""The thread that answers requests to one model, so that an event loop never does."""
 
 import asyncio
 import atexit
@@ -48,8 +48,9 @@ class _Job(Generic[Item]):
 class Worker(Generic[Item]):
     """Encodes on one thread; requests that arrive while it is busy are encoded together next.
 
-    An idle worker starts at once, so batching adds no wait. Bulk work waits until no request
-    does. A batch that fails is encoded again request by request: one bad item fails alone.
+    An idle worker starts at once, so batching adds no wait. Bulk work, which a GPU has no other
+    thread for, waits until no request does. A batch that fails is encoded again request by
+    request: one bad item fails alone.
 
     Args:
         name: of the thread.

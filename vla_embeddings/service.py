@@ -20,13 +20,13 @@ from vla_embeddings.runtime import (
     Lane,
     LaneSettings,
     LoadedModel,
-    available_cpus,
     check_text,
     image_lane,
     lower_priority,
     preprocess,
     text_lane,
 )
+from vla_embeddings.together import together
 
 Vector = NDArray[np.float32]
 Result = TypeVar("Result")
@@ -37,6 +37,9 @@ HASHED_INLINE = 128 * 1024
 # Texts of one batch call that are looked up and encoded together: enough to sort by length,
 # few enough not to hold up the event loop.
 TEXTS_AT_ONCE = 2048
+
+# One is looked up, tokenised or stored while the other is encoded.
+WINDOWS_AT_ONCE = 2
 
 
 class BatchEmbeddings(TypedDict):
@@ -85,8 +88,9 @@ class EmbeddingService:
         }
         self._vectors = ReadThrough(cache)
         self._closed = False
+        self._threads = settings.cpus
         self._pool = ThreadPoolExecutor(
-            config.threads or available_cpus(),
+            self._threads,
             "vla-embeddings-pixels",
             initializer=lower_priority,
             initargs=(config.nice,),
@@ -176,7 +180,12 @@ class EmbeddingService:
         return BatchEmbeddings(
             text_embeddings=await self._embed_texts(texts, use_cache=use_cache),
             image_embeddings=await embed_images(
-                images, self._image, self._vectors, self._in_pool, use_cache=use_cache
+                images,
+                self._image,
+                self._vectors,
+                self._in_pool,
+                threads=self._threads,
+                use_cache=use_cache,
             ),
         )
 
@@ -237,12 +246,11 @@ class EmbeddingService:
             return np.empty((0, self._text.model.dimension), np.float32)
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         distinct = list(rows)
-        parts = [
-            await self._embed_distinct(
-                distinct[start : start + TEXTS_AT_ONCE], use_cache=use_cache
-            )
+        windows = (
+            self._embed_distinct(distinct[start : start + TEXTS_AT_ONCE], use_cache=use_cache)
             for start in range(0, len(distinct), TEXTS_AT_ONCE)
-        ]
+        )
+        parts = await together(windows, at_once=WINDOWS_AT_ONCE)
         return np.concatenate(parts)[[rows[text] for text in texts]]
 
     async def _embed_distinct(
@@ -252,7 +260,7 @@ class EmbeddingService:
 
         async def compute(positions: Sequence[int]) -> NDArray[np.float32]:
             with GENERATION_SECONDS.labels("instruction").time():
-                return await self._text.encode([texts[i] for i in positions], bulk=True)
+                return await self._text.encode([texts[i] for i in positions])
 
         keys = [instruction_key(fingerprint, text) for text in texts]
         return await self._vectors.many(keys, compute, use_cache=use_cache)

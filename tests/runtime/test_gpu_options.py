@@ -8,8 +8,8 @@ import pytest
 
 from tests.models.artifacts import MANIFEST_OF_NOTHING
 from vla_embeddings.models import MODELS, ArtifactStore, Model
+from vla_embeddings.runtime.encoders import IMAGE_BATCH
 from vla_embeddings.runtime.gpu_options import INPUTS, captured_shapes, engine_options, profile
-from vla_embeddings.runtime.lane import IMAGE_BATCH
 
 
 def _options(model: Model, tensorrt: str = "10.13.3") -> dict[str, str]:

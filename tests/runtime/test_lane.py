@@ -1,5 +1,6 @@
 """A lane finds the right artefact, and loads nothing that was not asked for."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +26,9 @@ from vla_embeddings.runtime import (
     text_lane,
 )
 from vla_embeddings.runtime import lane as lane_module
-from vla_embeddings.runtime.placement import Placement
 from vla_embeddings.runtime.providers import CPU
 from vla_embeddings.runtime.selection import Selection
-from vla_embeddings.runtime.worker import Encode
+from vla_embeddings.samples import make_instructions
 
 OpenLane = Callable[..., Lane[str]]
 
@@ -153,6 +153,57 @@ async def test_a_precision_that_was_not_exported_is_not_replaced(
         await lane.encode(["go"])
 
 
+@pytest.mark.parametrize(("cpus", "loaded"), [(1, [1]), (2, [1, 2])])
+async def test_bulk_work_on_a_cpu_runs_on_sessions_of_one_thread(
+    models_dir: Path, text_encoder: TextEncoder, cpus: int, loaded: list[int]
+) -> None:
+    """Which is the requests' own where they have one thread as well."""
+    threads: list[int] = []
+
+    def load(artifact: Artifact, choice: ProviderChoice, of: int) -> TextEncoder:
+        threads.append(of)
+        return text_encoder
+
+    settings = LaneSettings(models_dir, "cpu", "auto", False, threads=cpus)
+    lane = Lane(MINILM, settings, load, batch=4)
+    texts = make_instructions(12)
+
+    in_bulk = await lane.encode(texts)
+    assert threads == [1]
+    parts = [await lane.encode(texts[start : start + 4], of=12) for start in (0, 4, 8)]
+    assert threads == [1]
+    few = await lane.encode(texts[:4])
+    lane.close()
+
+    assert sorted(threads) == loaded
+    np.testing.assert_allclose(np.concatenate(parts), in_bulk, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(few, in_bulk[:4], rtol=0, atol=1e-5)
+
+
+async def test_bulk_work_on_a_gpu_shares_the_requests_session(
+    models_dir: Path, text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = ArtifactStore(models_dir).open(MINILM, "fp32")
+    loads: list[str] = []
+
+    def load(artifact: Artifact, choice: ProviderChoice, threads: int) -> TextEncoder:
+        loads.append(threading.current_thread().name)
+        return text_encoder
+
+    monkeypatch.setattr(
+        lane_module, "select", lambda *_: (artifact, ProviderChoice("cuda", (CPU,)))
+    )
+    lane = Lane(MINILM, LaneSettings(models_dir, "cuda", "auto", False), load, batch=4)
+    texts = make_instructions(12)
+
+    in_bulk = await lane.encode(texts)
+    alone = await lane.encode(texts[:1])
+    lane.close()
+
+    assert loads == ["vla-embeddings-text"]
+    np.testing.assert_allclose(alone, in_bulk[:1], rtol=0, atol=1e-5)
+
+
 async def test_images_of_one_call_come_back_in_order(models_dir: Path) -> None:
     weights = ArtifactStore(models_dir).open(CLIP_IMAGE, "fp32").manifest.weights
     lane = image_lane(CLIP_IMAGE, LaneSettings(models_dir, "cpu", "auto", weights != "trained"))
@@ -179,10 +230,10 @@ async def test_auto_turns_from_tensorrt_to_cuda_to_the_cpu_and_says_why(
         best: Device = "tensorrt" if device == "auto" else device
         return artifact, ProviderChoice(best, (CPU,))
 
-    def load(artifact: Artifact, choice: ProviderChoice) -> tuple[Encode[str], Placement]:
+    def load(artifact: Artifact, choice: ProviderChoice, threads: int) -> TextEncoder:
         if choice.device != "cpu":
             raise ProviderUnavailable(f"no {choice.device} today")
-        return text_encoder.encode, text_encoder.session.placement()
+        return text_encoder
 
     monkeypatch.setattr(lane_module, "select", choose)
     lane = Lane(MINILM, LaneSettings(models_dir, "auto", "auto", False), load, batch=1)

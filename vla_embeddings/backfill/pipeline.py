@@ -9,9 +9,9 @@ from vla_embeddings.backfill.pace import Pace
 from vla_embeddings.backfill.report import FailedRow
 from vla_embeddings.backfill.sources import EmbedRows
 from vla_embeddings.backfill.target import Target
-from vla_embeddings.backfill.together import together
 from vla_embeddings.search import batch_index_embeddings
 from vla_embeddings.search.handles import Connection, Handle, connected
+from vla_embeddings.together import together
 
 BLOCKS_AT_ONCE = 3
 """One is read or written while another is embedded and a third waits to be."""

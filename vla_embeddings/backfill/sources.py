@@ -11,10 +11,10 @@ import numpy as np
 from vla_embeddings.backfill.leases import Row
 from vla_embeddings.backfill.report import FailedRow
 from vla_embeddings.backfill.target import Target
-from vla_embeddings.backfill.together import together
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.vectors import checked
 from vla_embeddings.service import EmbeddingService, Vector
+from vla_embeddings.together import together
 
 PROBE = "go"
 """What a text model is tried with."""
