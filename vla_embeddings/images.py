@@ -20,6 +20,9 @@ Vectors = NDArray[np.float32]
 # few enough to lose little where one of them cannot be used.
 WINDOW = 64
 
+# One is looked up, decoded or stored while the other is encoded.
+WINDOWS_AT_ONCE = 2
+
 
 class InPool(Protocol):
     """Runs work on a thread."""
@@ -53,16 +56,14 @@ async def embed_images(
     """
     if not images:
         return np.empty((0, lane.model.dimension), np.float32)
-    parts = []
     length = WINDOW * threads
-    for start in range(0, len(images), length):
+
+    def embed_from(start: int) -> Coroutine[Any, Any, Vectors]:
         window = dict(enumerate(images[start : start + length], start))
-        parts.append(
-            await _embed_window(
-                window, lane, vectors, in_pool, threads=threads, use_cache=use_cache
-            )
-        )
-    return np.concatenate(parts)
+        return _embed_window(window, lane, vectors, in_pool, threads=threads, use_cache=use_cache)
+
+    starts = range(0, len(images), length)
+    return np.concatenate(await together(map(embed_from, starts), at_once=WINDOWS_AT_ONCE))
 
 
 async def _embed_window(
