@@ -18,7 +18,6 @@ from vla_embeddings.search.catalog import resolve
 from vla_embeddings.search.handles import Connection
 from vla_embeddings.search.metric import COSINE
 from vla_embeddings.search.statement import Nearest
-from vla_embeddings.search.tuning import search_settings
 
 REPLY_BYTES = 1000  # ten rows of an id, an instruction, a bucket and a similarity
 
@@ -69,11 +68,9 @@ async def search_once(db: Any, query: Vectors, **options: Any) -> list[dict[str,
 async def _statement(connection: Connection, query: Vectors) -> tuple[str, list[Any]]:
     table = await resolve(connection, TABLE)
     columns = tuple(column for column in table.columns.values() if not column.vector_type)
-    nearest = Nearest(table, table.column("embedding"), COSINE, query, TOP_K, None, columns)
-    settings = search_settings(
-        nearest.indexes, table.extension, top_k=TOP_K, ef_search=None, probes=None
-    )
-    sql, parameters = nearest.indexed(settings)
+    column, numbers = table.column("embedding"), query.tolist()
+    nearest = Nearest(table, column, COSINE, numbers, TOP_K, None, columns)
+    sql, parameters = nearest.indexed()
     return sql, parameters.values
 
 
