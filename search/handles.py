@@ -30,9 +30,7 @@ ACQUIRE_SECONDS = 10.0
 _CONNECTIONS = (PoolConnectionProxy, asyncpg.Connection)
 
 
-def connected(
-    db: Handle, *, writing: bool = False
-) -> AbstractAsyncContextManager[Connection]:
+def connected(db: Handle, *, writing: bool = False) -> AbstractAsyncContextManager[Connection]:
     """An asyncpg connection from `db`; faults of the database become errors of our tree.
 
     Where the caller has a transaction open, the connection is in it. A SQLAlchemy session or
