@@ -1,6 +1,6 @@
 """What searching costs and finds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ async def overhead_work(bench: SearchBench) -> Findings:
     """`cosine_similarity_search` beside asyncpg's `fetch` of the statement it sends."""
     work, fetch = f"top {TOP_K} by HNSW", "asyncpg fetch, same SQL"
     times: dict[str, list[float]] = {OURS: [], fetch: [], LOOPBACK: []}
-    recalls = []
+    recalls: list[float] = []
     # Beforehand: it reads all vectors on all cores, whose threads go on spinning for a while.
     truths = [nearest_similarities(bench.inputs.vectors, each) for each in bench.inputs.queries]
     with loopback() as echo:
@@ -35,7 +35,7 @@ async def overhead_work(bench: SearchBench) -> Findings:
             for query, truth in zip(bench.inputs.queries, truths, strict=True):
                 sql, values = await _statement(connection, query)
                 found = await search_once(connection, query)  # then in memory for both
-                calls = [
+                calls: list[tuple[str, Callable[[], Awaitable[object]]]] = [
                     (OURS, partial(search_once, connection, query)),
                     (fetch, partial(connection.fetch, sql, *values)),
                 ]
