@@ -29,7 +29,7 @@ FRESH_SECONDS = 60.0
 IndexState = Literal["valid", "invalid", "building"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
     """One column; `dimension` is None where it is no vector or declares no length.
 
@@ -96,9 +96,9 @@ class Extension:
         return f"{quoted(self.schema)}.{quoted(name)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """One table or view: its columns, primary key and vector indexes."""
+    """One table or view: its columns, primary key and vector indexes, at one moment."""
 
     oid: int
     schema: str
@@ -135,6 +135,16 @@ class Table:
             )
         return column
 
+    def serving(self, column: Column, metric: Metric) -> tuple[VectorIndex, ...]:
+        """The valid indexes of `column` for this distance."""
+        return tuple(
+            index
+            for index in self.indexes
+            if index.column == column.name
+            and index.metric == metric.name
+            and index.state == "valid"
+        )
+
     def scalar_column(self, name: str) -> Column:
         """The column `name`, which must hold plain values, neither vectors nor arrays."""
         column = self.column(name)
@@ -164,9 +174,10 @@ async def resolve(connection: Connection, name: str, columns: tuple[str, ...] = 
     tables = _known.setdefault(owner, {})
     seen, table = tables.get(name, (0.0, None)) if isinstance(name, str) else (0.0, None)
     fresh = time.monotonic() - seen < FRESH_SECONDS
-    if table is None or not fresh or not all(column in table.columns for column in columns):
-        table = await _look_up(connection, name)
-        tables[name] = (time.monotonic(), table)
+    if table is not None and fresh and all(column in table.columns for column in columns):
+        return table
+    table = await _look_up(connection, name)
+    tables[name] = (time.monotonic(), table)
     for column in columns:
         table.column(column)
     return table

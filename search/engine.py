@@ -3,14 +3,16 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import asyncpg
 import numpy as np
 from pgvector import HalfVector
 from pgvector import Vector as PgVector
+from prometheus_client import Histogram
 
 from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import InvalidInput
@@ -20,9 +22,9 @@ from vla_embeddings.search.catalog import Column, Table, resolve
 from vla_embeddings.search.filters import Filters
 from vla_embeddings.search.fingerprint import check_fingerprint
 from vla_embeddings.search.handles import Connection, Handle, connected
-from vla_embeddings.search.metric import Metric
+from vla_embeddings.search.metric import Metric, MetricName
 from vla_embeddings.search.statement import Nearest
-from vla_embeddings.search.tuning import check_overrides, search_settings
+from vla_embeddings.search.tuning import check_overrides
 from vla_embeddings.search.vectors import Vector, checked
 
 logger = logging.getLogger(__name__)
@@ -72,8 +74,9 @@ async def search(db: Handle, request: SearchRequest) -> list[Row]:
             records = await _records(connection, nearest, request)
     rows = _rows(records, nearest, request.limit)
     seconds = time.perf_counter() - started
-    SEARCH_SECONDS.labels(request.metric.name).observe(seconds)
-    SEARCH_RESULTS.labels(request.metric.name).observe(len(rows))
+    seconds_of, results_of = _histograms(request.metric.name)
+    seconds_of.observe(seconds)
+    results_of.observe(len(rows))
     logger.info(
         "Found %d similar %s with %s %s %s",
         len(rows),
@@ -86,18 +89,18 @@ async def search(db: Handle, request: SearchRequest) -> list[Row]:
     return rows
 
 
+@cache
+def _histograms(metric: MetricName) -> tuple[Histogram, Histogram]:
+    """Those of one metric; `labels` would take a lock and build a key for each search."""
+    return SEARCH_SECONDS.labels(metric), SEARCH_RESULTS.labels(metric)
+
+
 async def _records(
     connection: Connection, nearest: Nearest, request: SearchRequest
 ) -> list[asyncpg.Record]:
     if nearest.indexes and not request.exact:
-        settings = search_settings(
-            nearest.indexes,
-            nearest.table.extension,
-            top_k=nearest.top_k,
-            ef_search=request.ef_search,
-            probes=request.probes,
-        )
-        records = await fetch(connection, *nearest.indexed(settings))
+        indexed = nearest.indexed(ef_search=request.ef_search, probes=request.probes)
+        records = await fetch(connection, *indexed)
         if len(records) >= nearest.top_k or _reached(records, nearest, request.limit):
             return records
         logger.debug(
@@ -120,15 +123,16 @@ def _reached(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> b
     return any(d is None or not metric.passes(metric.score_of(d), limit) for d in distances)
 
 
-@asynccontextmanager
-async def settings_undone(connection: Connection) -> AsyncIterator[None]:
+def settings_undone(connection: Connection) -> AbstractAsyncContextManager[None]:
     """What is set inside ends here, and a failure inside spares the caller's transaction.
 
     Without an open transaction a local setting ends with its statement, and nothing is needed.
     """
-    if not connection.is_in_transaction():
-        yield
-        return
+    return _savepoint(connection) if connection.is_in_transaction() else nullcontext()
+
+
+@asynccontextmanager
+async def _savepoint(connection: Connection) -> AsyncIterator[None]:
     await connection.execute("SAVEPOINT vla_search")
     try:
         yield
@@ -142,14 +146,14 @@ def _rows(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> list
     vectors = [column for column in nearest.columns if column.vector_type]
     found: list[tuple[Any, Row]] = []
     for record in records:
-        values = tuple(record)
-        distance = values[width]
+        distance = record[width]
         if distance is None or not metric.passes(score := metric.score_of(distance), limit):
             continue
-        row = dict(zip(names, values, strict=False))
-        row |= {column.name: decoded(row[column.name], column) for column in vectors}
+        row = dict(zip(names, record, strict=False))
+        for column in vectors:
+            row[column.name] = decoded(row[column.name], column)
         row[metric.score] = score
-        found.append((values[width:], row))
+        found.append((record[width:], row))
     found.sort(key=lambda pair: pair[0])
     return [row for _, row in found[: nearest.top_k]]
 

@@ -12,13 +12,15 @@ MetricName = Literal["cosine", "euclidean", "inner_product"]
 class Metric:
     """One distance: pgvector's operator, and the tail of its operator classes' names.
 
-    `score` names what a search row shows: the distance itself, or what it was made from.
+    `score` names what a search row shows: the distance itself, or what it was made from;
+    `sign` is how a row's score compares with a limit.
     """
 
     name: MetricName
     operator: str
     opclass: str
     score: str
+    sign: Literal["<=", ">="]
 
     def score_of(self, distance: float) -> float:
         """What a row shows for pgvector's `distance`, which is ascending for every metric."""
@@ -30,19 +32,14 @@ class Metric:
             case "euclidean":
                 return distance
 
-    @property
-    def sign(self) -> str:
-        """How a row's score compares with a limit."""
-        return "<=" if self.name == "euclidean" else ">="
-
     def passes(self, score: float, limit: float) -> bool:
         """Whether `score` is at `limit` or nearer. NaN never is, though PostgreSQL sorts it up."""
         return score <= limit if self.sign == "<=" else score >= limit
 
 
-COSINE = Metric("cosine", "<=>", "cosine_ops", score="similarity")
-EUCLIDEAN = Metric("euclidean", "<->", "l2_ops", score="distance")
-INNER_PRODUCT = Metric("inner_product", "<#>", "ip_ops", score="inner_product")
+COSINE = Metric("cosine", "<=>", "cosine_ops", score="similarity", sign=">=")
+EUCLIDEAN = Metric("euclidean", "<->", "l2_ops", score="distance", sign="<=")
+INNER_PRODUCT = Metric("inner_product", "<#>", "ip_ops", score="inner_product", sign=">=")
 
 _METRICS = {metric.name: metric for metric in (COSINE, EUCLIDEAN, INNER_PRODUCT)}
 

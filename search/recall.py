@@ -17,7 +17,7 @@ from vla_embeddings.search.engine import checked_top_k, decoded, settings_undone
 from vla_embeddings.search.handles import Connection, Handle, connected
 from vla_embeddings.search.metric import MetricName, metric_named
 from vla_embeddings.search.statement import Nearest
-from vla_embeddings.search.tuning import check_overrides, search_settings
+from vla_embeddings.search.tuning import check_overrides
 from vla_embeddings.search.vectors import Vector, checked_matrix
 
 DEFAULT_EFFORTS: dict[str, tuple[int, ...]] = {
@@ -80,7 +80,7 @@ async def measure_recall(
         if len(given) == 0:
             raise InvalidInput("queries must hold at least one vector.")
         nearest = [
-            Nearest(target, column, metric, query, rows, filters=None, columns=())
+            Nearest(target, column, metric, query.tolist(), rows, filters=None, columns=())
             for query in checked_matrix(list(given), column, name=lambda n: f"queries[{n}]")
         ]
         method = _method(nearest[0])
@@ -107,15 +107,9 @@ async def _point(
     found = 0.0
     times: list[float] = []
     for each, (truth, _) in zip(nearest, exact, strict=True):
-        settings = search_settings(
-            each.indexes,
-            each.table.extension,
-            top_k=each.top_k,
-            ef_search=effort,
-            probes=effort,
-        )
+        indexed = each.indexed(ef_search=effort, probes=effort)
         async with settings_undone(connection):
-            distances, seconds = await _timed(connection, *each.indexed(settings))
+            distances, seconds = await _timed(connection, *indexed)
         times.append(seconds)
         found += sum(d <= truth[-1] + _SAME_DISTANCE for d in distances) / len(truth)
     return RecallPoint(

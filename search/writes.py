@@ -58,8 +58,8 @@ async def index_embedding(
         keys = _keys(target, id_column)
         parameters, value = Parameters(), "NULL"
         if embedding is not None:
-            vector = checked(embedding, column, what=f"embedding of {id_column} {id_value!r}")
-            value = f"{parameters.bind_vector(vector, column)}::{column.type}"
+            numbers = checked(embedding, column, what=f"embedding of {id_column} {id_value!r}")
+            value = f"{parameters.bind_vector(numbers, column)}::{column.type}"
         ids = zip(keys, _id(id_value, id_column), strict=True)
         condition = " AND ".join(f"t.{key.sql} = {parameters.bind(v, key)}" for key, v in ids)
         await claim_column(connection, target, column, fingerprint, force=force)

@@ -135,8 +135,8 @@ async def test_a_search_goes_through_the_index_of_each_partition(db: Database, t
     async with db.pool.acquire() as connection:
         target = await resolve(connection, table)
         column = target.vector_column(COLUMN)
-        nearest = Nearest(target, column, COSINE, QUERY, 10, filters=None, columns=())
-        sql, parameters = nearest.indexed({"hnsw.ef_search": "100"})
+        nearest = Nearest(target, column, COSINE, QUERY.tolist(), 10, filters=None, columns=())
+        sql, parameters = nearest.indexed()
         plan = await connection.fetch(f"EXPLAIN {sql}", *parameters.values)
 
     lines = "\n".join(row[0] for row in plan)
