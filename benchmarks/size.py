@@ -49,8 +49,8 @@ TINY = Size(
 
 QUICK = Size(
     name="quick",
-    latency_turns=5,
-    instruction_calls=6,
+    latency_turns=10,
+    instruction_calls=12,
     image_calls=1,
     curve_turns=1,
     throughput_turns=5,
