@@ -79,13 +79,13 @@ def compare(
     show how the machine itself moved, which is taken out of the ratios, and
     how far a figure moves by itself; what others took of the processors counts,
     too. The noise shown is the change from which on one is called so: that of
-    the machine and the 99 % interval of the figure's own turns. Qualities
-    (cosines, recall) are compared as they are. The exit status is 1 where
-    something is worse.
+    the machine and the 99 % interval of the figure's own turns, of which each
+    side needs five. Qualities (cosines, recall) are compared as they are. The
+    exit status is 1 where something is worse.
 
     Several files in a folder (python -m benchmarks --json FOLDER/1.json, 2.json,
     ...) are runs of the same code, of which the quiet ones are compared. Three
-    a side, of old and new by turns, show smaller changes than one.
+    a side, old and new alternately, show smaller changes than one.
     """
     from vla_embeddings.tracking import compare, read_run
 
@@ -98,10 +98,12 @@ def compare(
         if shown:
             stdout.print(_changes_table(shown))
         counts = Counter(change.judgement for change in changes)
+        unknown = sum(change.noise is None for change in changes)
+        few = f", {unknown} with too few turns to tell" if unknown else ""
         stdout.print(
             f"{len(changes)} figures of {after.commits} against {before.commits}: "
             f"{counts['worse']} worse, {counts['better']} better, "
-            f"{counts['same']} within the noise."
+            f"{counts['same'] - unknown} within the noise{few}."
         )
         if (others := max(before.others, after.others)) > BUSY:
             stdout.print(
@@ -123,7 +125,7 @@ def _changes_table(changes: "Sequence[Change]") -> Table:
             f"{change.old:.4g} {change.unit}",
             f"{change.new:.4g} {change.unit}",
             f"{change.ratio:.2f}x",
-            f"±{100 * change.noise:.1f} %",
+            "too few turns" if change.noise is None else f"±{100 * change.noise:.1f} %",
             JUDGEMENTS[change.judgement],
         )
     return table

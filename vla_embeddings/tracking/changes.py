@@ -8,7 +8,7 @@ from typing import Literal
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.tracking.figures import Figure, pairs_of
 from vla_embeddings.tracking.machine import Drift, drifts
-from vla_embeddings.tracking.noise import LEAST, ONCE, crowding, move_of
+from vla_embeddings.tracking.noise import LEAST, crowding, enough, move_of
 from vla_embeddings.tracking.recorded import Row, Run
 
 Judgement = Literal["worse", "better", "same"]
@@ -33,8 +33,9 @@ class Change:
     """New to old, the machine's own change taken out."""
     machine: float
     """How many times the old seconds the machine took in the new run."""
-    noise: float
-    """The share within which the ratio means nothing: what is slower by more is worse."""
+    noise: float | None
+    """The share within which the ratio means nothing: what is slower by more is worse. None of a
+    time with too few turns to tell."""
     judgement: Judgement
 
 
@@ -72,8 +73,6 @@ def _changes(suite: str, new: Figure, old: Figure, drift: Drift) -> Iterator[Cha
     row = new.row
     if new.is_time:
         noise = drift.noise + crowding(max(old.others, new.others))
-        if min(len(old.costs), len(new.costs)) == 1:
-            noise += ONCE
         yield _of_cost(suite, new, old, Drift(drift.slower, noise))
     elif row.unit == "MB":
         yield _of_cost(suite, new, old, Drift(0.0, LEAST))
@@ -89,8 +88,9 @@ def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
     row, sign = new.row, -1 if new.row.unit == "/s" else 1
     move = move_of(new.costs, old.costs, drift.slower)
     noise = drift.noise + move.doubt
+    judged = not new.is_time or enough(new.costs, old.costs)
     judgement: Judgement = "same"
-    if abs(move.value) > noise:
+    if judged and abs(move.value) > noise:
         judgement = "worse" if move.value > 0 else "better"
     return Change(
         suite,
@@ -101,7 +101,7 @@ def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
         math.exp(sign * new.middle),
         math.exp(sign * move.value),
         math.exp(drift.slower),
-        math.expm1(noise),
+        math.expm1(noise) if judged else None,
         judgement,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vla_embeddings.tracking.figures import Figure, Key
-from vla_embeddings.tracking.noise import LEAST, SEVERAL, UNKNOWN, tolerance
+from vla_embeddings.tracking.noise import ENOUGH, LEAST, SEVERAL, UNKNOWN, tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Drifts:
-    """Of every work that has contenders which are the same in both runs, and of the machine."""
+    """Of every work that has enough contenders which are the same in both runs, and of all."""
 
     works: Mapping[tuple[str, str], Drift]
     machine: float
@@ -27,7 +27,7 @@ class Drifts:
     def of(self, key: Key, runs: int) -> Drift:
         """The work's own where it has one.
 
-        Works without any are not corrected, since not all that slows a peer slows a single
+        Works without are not corrected, since not all that slows a peer slows a single
         function; that it may have counts as noise.
 
         Args:
@@ -45,6 +45,7 @@ def drifts(pairs: Mapping[Key, tuple[Figure, Figure]]) -> Drifts:
         if not new.row.ours and new.is_time:
             moved.setdefault(key[:2], []).append(new.best - old.best)
     ours = max(1, sum(new.row.ours for new, _ in pairs.values()))
+    moved = {work: each for work, each in moved.items() if len(each) >= ENOUGH}
     middles = {work: float(np.median(each)) for work, each in moved.items()}
     noise = tolerance((value - middles[work] for work in moved for value in moved[work]), ours)
     return Drifts(

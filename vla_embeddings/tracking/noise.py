@@ -16,19 +16,19 @@ import numpy as np
 LEAST = math.log(1.05)
 """Differences below 5 % are never called a change."""
 UNKNOWN = math.log(1.15)
-"""Where too few contenders are the same in both runs to tell."""
+"""Of works without enough contenders that are the same in both runs."""
 SEVERAL = 2
 """Runs a side whose turns hold what one run differs from the next by: more is not unknown."""
-ONCE = math.log(1.5)
-"""Of a time that a run measured once, whose own spread nobody knows."""
 ENOUGH = 4
+"""Contenders that are: with fewer, the noise of one would be taken for the machine's."""
 FALSE_ALARM = 0.01
 """The chance that a comparison calls anything a change, were all noise normal; shared among its
 figures (Bonferroni)."""
 TO_DEVIATIONS = 1.4826
 """From the median absolute deviation of a normal distribution to its standard deviation."""
+CONFIDENCE = 0.99
 NORMAL_QUANTILE = 2.576
-"""Of a confidence of 99 %, two-sided."""
+"""Of that confidence, two-sided."""
 MOST_TURNS = 20
 """Where every call counts as a turn, the luckiest one is no figure: they are taken together."""
 
@@ -55,12 +55,21 @@ class Move:
     """How far its 99 % confidence interval reaches back to where there is no move."""
 
 
+def enough(new: Sequence[float], old: Sequence[float]) -> bool:
+    """Whether so many turns can differ beyond chance at all: five a side can, four cannot.
+
+    The rank-sum test is surest where all new ones lie beyond all old ones, for which the chance
+    is one in so many ways of choosing them.
+    """
+    return 2 / math.comb(len(new) + len(old), len(new)) <= 1 - CONFIDENCE
+
+
 def move_of(new: Sequence[float], old: Sequence[float], machine: float) -> Move:
     """How much larger the new costs are, less the machine's own move; whatever the distribution.
 
     Hodges and Lehmann's estimate, the median over all pairs, within the interval of the rank-sum
     test in its normal approximation (Hollander, Wolfe and Chicken, Nonparametric Statistical
-    Methods, 4.2 and 4.3). Of too few values for that it is the whole range.
+    Methods, 4.2 and 4.3).
     """
     pairs = np.sort(np.subtract.outer(new, old).ravel()) - machine
     value = float(np.median(pairs))
