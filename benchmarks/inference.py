@@ -170,7 +170,7 @@ def _findings(policy: Policy, times: Times) -> Findings:
 
 def _row(work: str, subject: str, milliseconds: Sequence[float]) -> Row:
     p90 = float(np.percentile(milliseconds, 90))
-    return Row(work, subject, quartiles(milliseconds), "ms", p90=p90, turns=list(milliseconds))
+    return Row(work, subject, quartiles(milliseconds), "ms", p90=p90)
 
 
 def _added_p50(times: Times) -> Spread:

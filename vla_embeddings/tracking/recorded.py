@@ -41,9 +41,10 @@ class Row:
 
     @property
     def samples(self) -> Sequence[float]:
-        """The medians of its turns; its range where they were not kept, if it has one."""
-        low, median, high = self.figure.low, self.figure.median, self.figure.high
-        return self.turns or ((low, median, high) if low < high else (median,))
+        """The medians of its turns; a row that kept none, such as of calls all made within a
+        second, is one turn.
+        """
+        return self.turns or [self.figure.median]
 
     @property
     def qualities(self) -> Iterator[tuple[str, float]]:
