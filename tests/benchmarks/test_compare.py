@@ -1,8 +1,6 @@
 """`vla-embeddings bench compare`: a slower encoder is flagged, noise and drift are not."""
 
 import json
-import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,61 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.harness import Contender, interleave
-from benchmarks.machine import describe_machine
 from benchmarks.ours import Ours, serve
-from benchmarks.results import Findings, Result, Row, Unit
+from benchmarks.results import Row, Unit
 from benchmarks.spread import quartiles
+from tests.benchmarks.simulated import TURNS, judgements, row_of, save, simulated_run
 from vla_embeddings.cli import bench as cli
 from vla_embeddings.config import EmbeddingConfig
-from vla_embeddings.errors import InvalidInput
 from vla_embeddings.models import MINILM, ArtifactStore
 from vla_embeddings.tracking import Change, compare, read_run
-from vla_embeddings.tracking.noise import LEAST, MOST_TURNS, UNKNOWN, costs_of, tolerance
-
-PEERS = ("fastembed 0.9.1", "openvino 2026.4.1", "sentence-transformers 5.7.0", "sgemm peak")
-TURNS = 10
-
-
-def result_of(rows: list[Row], suite: str = "latency") -> Result:
-    return Result(
-        suite=suite,
-        size="quick",
-        finished="2026-01-01T00:00:00+00:00",
-        seconds=1.0,
-        inputs="made",
-        weights={},
-        machine=describe_machine(),
-        findings=Findings(rows, [], []),
-    )
-
-
-def save(rows: list[Row], folder: Path) -> Path:
-    result_of(rows).save(folder)
-    return folder
-
-
-def row_of(work: str, subject: str, turns: Sequence[float]) -> Row:
-    return Row(work, subject, quartiles(turns), "ms", quality=1.0, turns=list(turns))
-
-
-def simulated_run(seed: int, *, ours: float = 1.0, drift: float = 0.0) -> list[Row]:
-    """Two works of ours and four peers: turns with noise, on a machine with a mood of the day."""
-    generator = random.Random(seed)
-    mood = 1 + drift + generator.gauss(0, 0.05)
-    rows = []
-    for work, base in (("one instruction", 3.0), ("one image", 50.0)):
-        for subject, factor in (("ours fp32", ours), *[(peer, 2.0) for peer in PEERS]):
-            day = 1 + generator.gauss(0, 0.02)  # what a process has by itself, from run to run
-            turns = [
-                base * factor * mood * day * (1 + abs(generator.gauss(0, 0.04)))
-                for _ in range(TURNS)
-            ]
-            rows.append(row_of(work, subject, turns))
-    return rows
-
-
-def judgements(old: Path, new: Path) -> list[str]:
-    return [each.judgement for each in compare(read_run(old), read_run(new)) if each.unit]
 
 
 @pytest.mark.parametrize("drift", [0.0, 0.3])
@@ -125,43 +76,6 @@ def test_an_encoder_that_really_runs_three_times_is_flagged(
         ]
         save(rows, tmp_path / folder)
     assert judgements(tmp_path / "plain", tmp_path / "slowed") == ["worse"]
-
-
-def threaded(seed: int, *, alone: bool, slower: float = 1.0) -> list[Row]:
-    """A function on two threads, which takes twice as long, all through, beside other work."""
-    generator = random.Random(seed)
-    base = slower * (2.7 if alone else 5.2)
-    turns = [base * (1 + abs(generator.gauss(0, 0.02))) for _ in range(5)]
-    return [row_of("tokenize 256 instructions", "ours", turns)]
-
-
-def several(folder: Path, *runs: tuple[list[Row], float]) -> Path:
-    """Runs of the same code in one folder, with the share that others took of the processors."""
-    folder.mkdir()
-    for number, (rows, others) in enumerate(runs):
-        result = replace(result_of(rows, "micro"), others=others)
-        (folder / f"{number}.json").write_text(json.dumps({"micro": result.to_json()}))
-    return folder
-
-
-def test_a_run_beside_other_work_is_not_called_slower(tmp_path: Path) -> None:
-    alone = several(tmp_path / "alone", (threaded(1, alone=True), 0.02))
-    beside = several(tmp_path / "beside", (threaded(2, alone=False), 0.45))
-    assert judgements(alone, beside) == judgements(beside, alone) == ["same"]
-
-
-def test_of_several_runs_the_best_is_compared_and_a_slower_function_flagged(
-    tmp_path: Path,
-) -> None:
-    def runs(name: str, slower: float = 1.0) -> Path:
-        busy = (threaded(len(name), alone=False, slower=slower), 0.5)
-        quiet = [(threaded(seed, alone=True, slower=slower), 0.0) for seed in (1, len(name))]
-        return several(tmp_path / name, busy, *quiet)
-
-    old, again, new = runs("old"), runs("again"), runs("slower", 1.3)
-    assert judgements(old, again) == ["same"]
-    assert judgements(old, new) == ["worse"]
-    assert judgements(new, old) == ["better"]
 
 
 def test_a_lost_recall_or_cosine_is_flagged_however_fast(tmp_path: Path) -> None:
@@ -225,59 +139,6 @@ def test_the_commands_json_has_every_figure(tmp_path: Path) -> None:
     assert {change["judgement"] for change in changes} == {"same"}
     assert {"suite", "work", "old", "new", "ratio", "machine", "noise"} <= changes[0].keys()
     assert changes[0]["ratio"] == 1
-
-
-def test_what_the_benchmarks_json_option_wrote_is_read_too(tmp_path: Path) -> None:
-    file = tmp_path / "run.json"
-    file.write_text(json.dumps({"latency": result_of(simulated_run(1)).to_json()}))
-    assert set(read_run(file).results) == {"latency"}
-
-
-def test_runs_of_different_machines_are_not_compared(tmp_path: Path) -> None:
-    here = read_run(save(simulated_run(1), tmp_path))
-    [result] = here.results["latency"]
-    elsewhere = replace(result, machine=replace(result.machine, cpu="Another"))
-    with pytest.raises(InvalidInput, match="two runs of one machine"):
-        compare(here, replace(here, results={"latency": [elsewhere]}))
-
-
-def test_runs_of_different_sizes_have_nothing_in_common(tmp_path: Path) -> None:
-    quick = read_run(save(simulated_run(1), tmp_path))
-    full = [replace(result, size="full") for result in quick.results["latency"]]
-    with pytest.raises(InvalidInput, match="the same size"):
-        compare(quick, replace(quick, results={"latency": full}))
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"suite": "latency"}', "3", '{"a": 1}'])
-def test_a_file_that_holds_no_results_is_called_so(content: str, tmp_path: Path) -> None:
-    file = tmp_path / "cut.json"
-    file.write_text(content)
-    with pytest.raises(InvalidInput, match=r"cut\.json"):
-        read_run(file)
-
-
-def test_an_empty_folder_and_a_missing_file_are_called_so(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="holds no results"):
-        read_run(tmp_path)
-    with pytest.raises(InvalidInput, match="cannot be read"):
-        read_run(tmp_path / "missing.json")
-
-
-def test_few_references_tell_little_about_the_noise() -> None:
-    assert tolerance([0.001], 10) == UNKNOWN
-    assert tolerance([0.001, -0.001, 0.001, 0.0], 10) == LEAST
-    assert tolerance([0.1, -0.1, 0.1, -0.1], 10) > 0.3
-
-
-def test_the_more_figures_are_compared_the_further_one_of_them_must_move() -> None:
-    moves = [0.02, -0.03, 0.01, -0.02, 0.03]
-    assert tolerance(moves, 100) > 1.2 * tolerance(moves, 5)
-
-
-def test_single_calls_are_taken_together_so_that_the_luckiest_is_no_figure() -> None:
-    calls = [1.0] + [2.0] * 499
-    assert costs_of(calls, more_is_better=False) == [pytest.approx(math.log(2))] * MOST_TURNS
-    assert min(costs_of(calls[:5], more_is_better=False)) == 0
 
 
 def test_a_change_names_its_suite(tmp_path: Path) -> None:
