@@ -14,6 +14,7 @@ from benchmarks.harness import Advance
 from benchmarks.inputs import load_inputs
 from benchmarks.machine import describe_machine
 from benchmarks.models import prepare
+from benchmarks.others import watch_others
 from benchmarks.peers.environment import make_environment
 from benchmarks.report import describe, grids
 from benchmarks.report.files import write_report
@@ -140,7 +141,7 @@ def _prepare(
 
 def _run(suite: str, bench: Bench) -> Result:
     machine = describe_machine()
-    began = time.perf_counter()
+    began, others = time.perf_counter(), watch_others()
     try:
         findings = SUITES[suite](bench)
     except EmbeddingError as error:  # such as a server that this machine cannot run
@@ -157,6 +158,7 @@ def _run(suite: str, bench: Bench) -> Result:
         },
         machine=machine,
         findings=findings,
+        others=others(),
     )
 
 

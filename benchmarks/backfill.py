@@ -30,7 +30,7 @@ def run(bench: Bench) -> Findings:
     """Embed chunks of instructions, alone and from a table into it, in turns."""
     encoder, ours = asyncio.run(_measure(bench))
     work = f"{len(ours.turns) * ROWS[bench.size.name]:,} instructions"
-    speeds = [Row(work, each.name, _per_second(each.overall), "/s") for each in (ours, encoder)]
+    speeds = [_row(work, each) for each in (ours, encoder)]
     share = encoder.times_of(ours)
     verdict = Verdict(work, ours.name, encoder.name, share, "x", MIN_SHARE, at_most=False)
     return Findings(speeds, [verdict], [])
@@ -90,6 +90,11 @@ async def _refill(db: Database, texts: list[str]) -> None:
     await db.pool.execute(f"TRUNCATE {TABLE}")
     await db.pool.execute(f"INSERT INTO {TABLE} (instruction) SELECT unnest($1::text[])", texts)
     await db.pool.execute(f"VACUUM ANALYZE {TABLE}")
+
+
+def _row(work: str, timings: Timings) -> Row:
+    turns = [1 / seconds for seconds in timings.medians]
+    return Row(work, timings.name, _per_second(timings.overall), "/s", turns=turns)
 
 
 def _per_second(seconds: Spread) -> Spread:

@@ -38,7 +38,7 @@ class ConcurrencySize:
 SIZES: Mapping[SizeName, ConcurrencySize] = {
     "tiny": ConcurrencySize(1, 8),
     "quick": ConcurrencySize(1, 80),
-    "full": ConcurrencySize(4, 300),
+    "full": ConcurrencySize(5, 300),
     "long": ConcurrencySize(15, 2000),
 }
 

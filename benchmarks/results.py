@@ -124,6 +124,8 @@ class Result:
     """For each model, `trained` or `untrained`; it makes no difference to speed."""
     machine: Machine
     findings: Findings
+    others: float | None = None
+    """The share of all processors that other work took meanwhile, 0 to 1; None if unknown."""
 
     def to_json(self) -> dict[str, Any]:
         """All of it, with each verdict's outcome."""

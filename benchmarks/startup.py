@@ -44,12 +44,16 @@ def run(bench: Bench) -> Findings:
         starts.append(_start(bench))
         advance(1)
     starts = starts[1:]  # the first reads the files
-    seconds = quartiles([start.seconds for start in starts])
-    megabytes = quartiles([start.megabytes for start in starts])
+    taken = [start.seconds for start in starts]
+    resident = [start.megabytes for start in starts]
+    seconds, megabytes = quartiles(taken), quartiles(resident)
     torch = quartiles([float(start.torch) for start in starts])
     work, name = FIRST_VECTOR, "ours fp32"
     return Findings(
-        [Row(work, name, seconds, "s"), Row(f"{work}, resident", name, megabytes, "MB")],
+        [
+            Row(work, name, seconds, "s", turns=taken),
+            Row(f"{work}, resident", name, megabytes, "MB", turns=resident),
+        ],
         [
             Verdict(work, name, None, seconds, "s", FIRST_VECTOR_SECONDS, at_most=True),
             Verdict(

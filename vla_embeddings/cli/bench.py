@@ -24,6 +24,9 @@ JUDGEMENTS: Mapping[str, str] = {
     "same": "same",
 }
 
+BUSY = 0.1
+"""The share of the processors that others may take before it is said."""
+
 app = typer.Typer(
     help="Measure the exported models on this machine, or compare two benchmark runs.",
     no_args_is_help=True,
@@ -65,7 +68,7 @@ def latency(json: Json = False) -> None:
 
 @app.command()
 def compare(
-    old: Annotated[Path, typer.Argument(help="A folder of results, or one file.")],
+    old: Annotated[Path, typer.Argument(help="One file of results, or a folder of them.")],
     new: Annotated[Path, typer.Argument(help="Likewise, of the commit in question.")],
     every: Annotated[bool, typer.Option("--all", help="Show what did not change, too.")] = False,
     json: Json = False,
@@ -74,9 +77,15 @@ def compare(
 
     Both must be of the same machine. Peers and limits that both runs measured
     show how the machine itself moved, which is taken out of the ratios, and
-    how far a figure moves by itself; only what lies beyond that is called a
-    change. Qualities (cosines, recall) are compared as they are. The exit
-    status is 1 where something is worse.
+    how far a figure moves by itself; what others took of the processors counts,
+    too. The noise shown is the change from which on one is called so: that of
+    the machine and the 99 % interval of the figure's own turns, of which each
+    side needs five. Qualities (cosines, recall) are compared as they are. The
+    exit status is 1 where something is worse.
+
+    Several files in a folder (python -m benchmarks --json FOLDER/1.json, 2.json,
+    ...) are runs of the same code, of which the quiet ones are compared. Three
+    a side, old and new alternately, show smaller changes than one.
     """
     from vla_embeddings.tracking import compare, read_run
 
@@ -89,11 +98,18 @@ def compare(
         if shown:
             stdout.print(_changes_table(shown))
         counts = Counter(change.judgement for change in changes)
+        unknown = sum(change.noise is None for change in changes)
+        few = f", {unknown} with too few turns to tell" if unknown else ""
         stdout.print(
             f"{len(changes)} figures of {after.commits} against {before.commits}: "
             f"{counts['worse']} worse, {counts['better']} better, "
-            f"{counts['same']} within the noise."
+            f"{counts['same'] - unknown} within the noise{few}."
         )
+        if (others := max(before.others, after.others)) > BUSY:
+            stdout.print(
+                f"[yellow]Others took up to {100 * others:.0f} % of the processors, which counts "
+                "as noise: a quiet machine, or several runs a side, show smaller changes.[/]"
+            )
     if any(change.judgement == "worse" for change in changes):
         raise typer.Exit(1)
 
@@ -104,13 +120,12 @@ def _changes_table(changes: "Sequence[Change]") -> Table:
     for name in ("old", "new", "ratio", "noise", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for change in changes:
-        ratio = change.ratio
         table.add_row(
             f"{change.work}\n[dim]{change.suite}: {change.subject}[/]",
             f"{change.old:.4g} {change.unit}",
             f"{change.new:.4g} {change.unit}",
-            f"{ratio.value:.2f}x\n[dim]{ratio.low:.2f}–{ratio.high:.2f}[/]",
-            f"±{100 * change.noise:.1f} %",
+            f"{change.ratio:.2f}x",
+            "too few turns" if change.noise is None else f"±{100 * change.noise:.1f} %",
             JUDGEMENTS[change.judgement],
         )
     return table

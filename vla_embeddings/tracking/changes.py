@@ -1,12 +1,14 @@
 """What changed between two runs of the benchmarks."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.tracking.machine import TIMES, Drift, drifts, rows_of
-from vla_embeddings.tracking.noise import LEAST, Ratio, ratio_of
+from vla_embeddings.tracking.figures import Figure, pairs_of
+from vla_embeddings.tracking.machine import Drift, drifts
+from vla_embeddings.tracking.noise import LEAST, crowding, enough, move_of
 from vla_embeddings.tracking.recorded import Row, Run
 
 Judgement = Literal["worse", "better", "same"]
@@ -24,21 +26,23 @@ class Change:
     subject: str
     unit: str
     old: float
+    """The median of its turns; of a quality, its value."""
     new: float
-    ratio: Ratio
+    """Likewise."""
+    ratio: float
     """New to old, the machine's own change taken out."""
     machine: float
     """How many times the old seconds the machine took in the new run."""
-    noise: float
-    """The share within which the ratio means nothing."""
+    noise: float | None
+    """The share within which the ratio means nothing: what is slower by more is worse. None of a
+    time with too few turns to tell."""
     judgement: Judgement
 
 
 def compare(old: Run, new: Run) -> list[Change]:
     """Every figure of ours that both runs have, judged.
 
-    A figure changed where the whole 99 % interval of its ratio lies beyond the noise; see
-    `vla_embeddings.tracking.noise`.
+    A speed changed where its ratio lies beyond its noise; see `vla_embeddings.tracking.noise`.
 
     Raises:
         InvalidInput: the runs are of different machines, or have no figure in common.
@@ -49,55 +53,55 @@ def compare(old: Run, new: Run) -> list[Change]:
             f"Expected two runs of one machine; got {' and '.join(sorted(machines))}. "
             "Run both commits on the same one."
         )
-    rows_old, rows_new = rows_of(old), rows_of(new)
-    moved = drifts(rows_new, rows_old)
+    pairs = pairs_of(new, old)
+    moved = drifts(pairs)
     changes = [
         change
-        for key, row in rows_new.items()
-        if key in rows_old and row.ours
-        for change in _changes(key[0], row, rows_old[key], moved.of(key[0], key[1]))
+        for key, (after, before) in pairs.items()
+        if after.row.ours
+        for change in _changes(key[0], after, before, moved.of(key, min(after.runs, before.runs)))
     ]
     if not changes:
         raise InvalidInput(
-            f"{old.source} and {new.source} have no figure in common: run the same suites."
+            f"{old.source} and {new.source} have no figure in common: run the same suites, "
+            "in the same size."
         )
     return changes
 
 
-def _changes(suite: str, new: Row, old: Row, drift: Drift) -> Iterator[Change]:
-    if min(*new.samples, *old.samples) <= 0:
-        return  # a difference of two times, lost in their noise
-    if new.unit in TIMES:
-        yield _of_speed(suite, new, old, drift)
-    elif new.unit == "MB":
-        yield _of_speed(suite, new, old, Drift(1.0, LEAST))
+def _changes(suite: str, new: Figure, old: Figure, drift: Drift) -> Iterator[Change]:
+    row = new.row
+    if new.is_time:
+        noise = drift.noise + crowding(max(old.others, new.others))
+        yield _of_cost(suite, new, old, Drift(drift.slower, noise))
+    elif row.unit == "MB":
+        yield _of_cost(suite, new, old, Drift(0.0, LEAST))
     else:
-        yield _of_quality(suite, new, new.work, old.figure.median, new.figure.median)
-    known = dict(old.qualities)
-    for name, value in new.qualities:
+        yield _of_quality(suite, row, row.work, old.row.figure.median, row.figure.median)
+    known = dict(old.row.qualities)
+    for name, value in row.qualities:
         if name in known:
-            yield _of_quality(suite, new, f"{new.work}, {name}", known[name], value)
+            yield _of_quality(suite, row, f"{row.work}, {name}", known[name], value)
 
 
-def _of_speed(suite: str, new: Row, old: Row, drift: Drift) -> Change:
-    more_is_better = new.unit == "/s"
-    expected = 1 / drift.slower if more_is_better else drift.slower
-    ratio = ratio_of(new.samples, old.samples).over(expected)
+def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
+    row, sign = new.row, -1 if new.row.unit == "/s" else 1
+    move = move_of(new.costs, old.costs, drift.slower)
+    noise = drift.noise + move.doubt
+    judged = not new.is_time or enough(new.costs, old.costs)
     judgement: Judgement = "same"
-    if ratio.low > 1 + drift.noise:
-        judgement = "better" if more_is_better else "worse"
-    elif ratio.high < 1 / (1 + drift.noise):
-        judgement = "worse" if more_is_better else "better"
+    if judged and abs(move.value) > noise:
+        judgement = "worse" if move.value > 0 else "better"
     return Change(
         suite,
-        new.work,
-        new.subject,
-        new.unit,
-        old.figure.median,
-        new.figure.median,
-        ratio,
-        drift.slower,
-        drift.noise,
+        row.work,
+        row.subject,
+        row.unit,
+        math.exp(sign * old.middle),
+        math.exp(sign * new.middle),
+        math.exp(sign * move.value),
+        math.exp(drift.slower),
+        math.expm1(noise) if judged else None,
         judgement,
     )
 
@@ -107,5 +111,4 @@ def _of_quality(suite: str, row: Row, work: str, old: float, new: float) -> Chan
     if abs(new - old) > QUALITY_NOISE:
         judgement = "better" if new > old else "worse"
     ratio = new / old if old else 1.0
-    exact = Ratio(ratio, ratio, ratio)
-    return Change(suite, work, row.subject, "", old, new, exact, 1.0, QUALITY_NOISE, judgement)
+    return Change(suite, work, row.subject, "", old, new, ratio, 1.0, QUALITY_NOISE, judgement)

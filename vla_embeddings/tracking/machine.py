@@ -1,67 +1,54 @@
 """What the machine itself did between two runs."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from vla_embeddings.tracking.noise import ratio_of, tolerance
-from vla_embeddings.tracking.recorded import Row, Run
-
-Key = tuple[str, str, str]
-"""Suite, work and subject."""
-
-TIMES = ("ms", "s", "/s")
+from vla_embeddings.tracking.figures import Figure, Key
+from vla_embeddings.tracking.noise import ENOUGH, LEAST, SEVERAL, UNKNOWN, tolerance
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How the machine moved, and by how much a figure may move beside it."""
+    """How the machine moved, and how far a figure may move beside it; both logarithms of time."""
 
     slower: float
-    """The machine's new seconds to its old ones."""
     noise: float
 
 
 @dataclass(frozen=True, slots=True)
 class Drifts:
-    """Of every work that has contenders which are the same in both runs, and of the whole run."""
+    """Of every work that has enough contenders which are the same in both runs, and of all."""
 
     works: Mapping[tuple[str, str], Drift]
-    run: Drift
+    machine: float
 
-    def of(self, suite: str, work: str) -> Drift:
-        """The work's own where it has one."""
-        return self.works.get((suite, work), self.run)
+    def of(self, key: Key, runs: int) -> Drift:
+        """The work's own where it has one.
 
+        Works without are not corrected, since not all that slows a peer slows a single
+        function; that it may have counts as noise.
 
-def rows_of(run: Run) -> dict[Key, Row]:
-    """All rows of a run."""
-    return {
-        (suite, row.work, row.subject): row
-        for suite, result in run.results.items()
-        for row in result.findings.rows
-    }
-
-
-def slowdown(new: Row, old: Row) -> float:
-    """The logarithm of new seconds to old ones."""
-    logarithm = math.log(ratio_of(new.samples, old.samples).value)
-    return -logarithm if new.unit == "/s" else logarithm
+        Args:
+            key: of the figure.
+            runs: measured on the side that has fewer of them.
+        """
+        alone = LEAST if runs >= SEVERAL else UNKNOWN
+        return self.works.get(key[:2], Drift(0.0, max(alone, abs(self.machine))))
 
 
-def drifts(new: Mapping[Key, Row], old: Mapping[Key, Row]) -> Drifts:
-    """From the peers, of the same version, and the limits that both runs measured."""
+def drifts(pairs: Mapping[Key, tuple[Figure, Figure]]) -> Drifts:
+    """From the peers, of the same version, and the limits, new and old."""
     moved: dict[tuple[str, str], list[float]] = {}
-    for key, row in new.items():
-        if key in old and not row.ours and row.unit in TIMES:
-            moved.setdefault(key[:2], []).append(slowdown(row, old[key]))
+    for key, (new, old) in pairs.items():
+        if not new.row.ours and new.is_time:
+            moved.setdefault(key[:2], []).append(new.best - old.best)
+    ours = max(1, sum(new.row.ours for new, _ in pairs.values()))
+    moved = {work: each for work, each in moved.items() if len(each) >= ENOUGH}
     middles = {work: float(np.median(each)) for work, each in moved.items()}
-    beside = [value - middles[work] for work, each in moved.items() for value in each]
-    noise = tolerance(beside)
-    middle = float(np.median(list(middles.values()))) if middles else 0.0
+    noise = tolerance((value - middles[work] for work in moved for value in moved[work]), ours)
     return Drifts(
-        {work: Drift(math.exp(value), noise) for work, value in middles.items()},
-        Drift(math.exp(middle), max(noise, tolerance(v - middle for v in middles.values()))),
+        {work: Drift(value, noise) for work, value in middles.items()},
+        float(np.median(list(middles.values()))) if middles else 0.0,
     )

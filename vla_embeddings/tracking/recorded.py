@@ -41,8 +41,10 @@ class Row:
 
     @property
     def samples(self) -> Sequence[float]:
-        """The medians of its turns; its range where they were not kept."""
-        return self.turns or (self.figure.low, self.figure.median, self.figure.high)
+        """The medians of its turns; a row that kept none, such as of calls all made within a
+        second, is one turn.
+        """
+        return self.turns or [self.figure.median]
 
     @property
     def qualities(self) -> Iterator[tuple[str, float]]:
@@ -82,24 +84,35 @@ class Result:
     size: str
     machine: Machine
     findings: Findings
+    others: float | None = None
+    """The share of all processors that other work took meanwhile; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The results of one run, by suite."""
+    """The results of a run, or of several of the same code, by suite."""
 
     source: str
-    results: dict[str, Result]
+    results: dict[str, list[Result]]
 
     @property
     def machines(self) -> set[str]:
         """The hardware they were measured on."""
-        return {result.machine.hardware for result in self.results.values()}
+        return {result.machine.hardware for result in self._all}
 
     @property
     def commits(self) -> str:
         """The commits measured; usually one."""
-        return ", ".join(sorted({result.machine.commit for result in self.results.values()}))
+        return ", ".join(sorted({result.machine.commit for result in self._all}))
+
+    @property
+    def others(self) -> float:
+        """The largest share of the processors that other work took during a suite."""
+        return max(result.others or 0.0 for result in self._all)
+
+    @property
+    def _all(self) -> list[Result]:
+        return [result for results in self.results.values() for result in results]
 
 
 _READER = TypeAdapter(Result)
@@ -108,14 +121,19 @@ _READER = TypeAdapter(Result)
 def read_run(path: Path) -> Run:
     """Read a folder of `SUITE.json` files, one of them, or what `--json` wrote.
 
+    Files of a folder that hold the same suite are several runs of the same code.
+
     Raises:
         InvalidInput: there is no such file, or it holds no benchmark results.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    results = [result for file in files for result in _results(file)]
+    results: dict[str, list[Result]] = {}
+    for file in files:
+        for result in _results(file):
+            results.setdefault(result.suite, []).append(result)
     if not results:
         raise InvalidInput(f"{path} holds no results. Make some: python -m benchmarks")
-    return Run(str(path), {result.suite: result for result in results})
+    return Run(str(path), results)
 
 
 def _results(file: Path) -> list[Result]:
