@@ -44,7 +44,7 @@ async def _measure(bench: Bench) -> tuple[Timings, Timings]:
         service_of(bench.fp32("text"), "cpu", bench.config) as service,
     ):
         works = dict(zip(taken, (_alone(service), _from_a_table(db, service)), strict=True))
-        await _alone(service)(bench.inputs.instructions[:64])  # loads the model
+        await _alone(service)(next(_chunks(bench)))  # loads the model
         for number, texts in enumerate(_chunks(bench)):
             await _refill(db, texts)
             for name in works if number % 2 == 0 else reversed(works):

@@ -29,7 +29,7 @@ def _instructions(bench: Bench) -> Findings:
     lengths = [len(ids) for ids in tokenizer.encode(texts)]
     limits = gemm_limits(lambda part: minilm_flops(lengths[part]))
     turns = _chunks(size.throughput_turns, size.instructions)
-    work = Work(INSTRUCTIONS, turns, warm_up=slice(0, 8), limits=limits)
+    work = Work(INSTRUCTIONS, turns, warm_up=slice(0, bench.size.instructions), limits=limits)
     parts = {float(count): slice(0, count) for count in BATCHES}
     with contest(bench, "text", texts) as field:
         findings = _findings(field, work, bench, "text")
@@ -42,7 +42,7 @@ def _images(bench: Bench) -> Findings:
     limits = gemm_limits(lambda part: (part.stop - part.start) * clip_image_flops())
     turns = _chunks(bench.size.throughput_turns, bench.size.images)
     with contest(bench, "image", bench.inputs.jpegs) as field:
-        work = Work(IMAGES, turns, warm_up=slice(0, 1), limits=limits)
+        work = Work(IMAGES, turns, warm_up=slice(0, bench.size.images), limits=limits)
         return _findings(field, work, bench, "image")
 
 

@@ -15,6 +15,7 @@ from tests.backfill.recorded import RecordedService, vector_of
 from tests.search.partitioned import KEYS, make_partitioned
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings.backfill import BackfillProgress, BackfillReport, backfill
+from vla_embeddings.backfill.engine import BLOCK_ROWS
 from vla_embeddings.backfill.pace import Pace
 from vla_embeddings.errors import DimensionMismatch, InvalidInput, UnknownName
 from vla_embeddings.metrics import BACKFILL_ROWS
@@ -317,7 +318,7 @@ async def test_a_stopped_run_ends_after_its_blocks_and_the_next_one_goes_on(
 
     assert report.stopped
     assert report.index is None
-    assert 0 < report.embedded <= 3 * 256
+    assert 0 < report.embedded <= 3 * BLOCK_ROWS["text"]
     assert report.left == 2000 - report.embedded == 2000 - len(await stored(db))
     rest = await backfill(db, service, **NAMES)
     assert (rest.embedded, rest.left) == (report.left, 0)

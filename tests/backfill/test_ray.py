@@ -28,6 +28,7 @@ from vla_embeddings import EmbeddingService
 from vla_embeddings.backfill import backfill
 from vla_embeddings.backfill.distributed import RayEngine
 from vla_embeddings.backfill.distributed.ranges import key_ranges
+from vla_embeddings.backfill.engine import BLOCK_ROWS
 from vla_embeddings.backfill.keys import Key
 from vla_embeddings.backfill.leases import Leases
 from vla_embeddings.backfill.target import find_target
@@ -119,7 +120,7 @@ async def test_a_worker_that_is_killed_costs_nothing_but_its_rows_in_flight(
     assert report.left == 0
     await expect_all(db, instructions)
     embedded = (tmp_path / "record").read_text().splitlines()
-    assert len(embedded) <= 4000 + 3 * 256
+    assert len(embedded) <= 4000 + 3 * BLOCK_ROWS["text"]
     assert len(_workers(tmp_path)) == 3
 
 
@@ -132,7 +133,7 @@ async def _written(db: Database, least: int) -> None:
 async def test_a_stopped_run_ends_after_the_rows_at_hand_and_the_next_goes_on(
     db: Database, fill: Fill, engine: RayEngine
 ) -> None:
-    instructions = await fill(4000)
+    instructions = await fill(12_000)
     await count_writes(db)
     stop = asyncio.Event()
 
@@ -146,7 +147,7 @@ async def test_a_stopped_run_ends_after_the_rows_at_hand_and_the_next_goes_on(
     )
 
     assert report.stopped
-    assert 0 < report.embedded == len(await stored(db)) == 4000 - report.left < 4000
+    assert 0 < report.embedded == len(await stored(db)) == 12_000 - report.left < 12_000
     assert (await backfill(db, RecordedService([]), **NAMES)).left == 0
     await expect_all(db, instructions)
 
@@ -166,7 +167,7 @@ async def test_a_command_that_is_killed_leaves_no_worker_and_the_local_engine_go
     db: Database, dsn: str, fill: Fill, service: EmbeddingService, models_dir: Path
 ) -> None:
     """Both write the same: the model's own vectors."""
-    instructions = await fill(1000)
+    instructions = await fill(6000)
     await count_writes(db)
     others = _encoders()
     process = await asyncio.create_subprocess_exec(
@@ -178,7 +179,7 @@ async def test_a_command_that_is_killed_leaves_no_worker_and_the_local_engine_go
             "EMBEDDING_MODELS_DIR": str(models_dir),
         },
     )
-    await _written(db, 256)
+    await _written(db, BLOCK_ROWS["text"])
     workers = _encoders() - others
     process.kill()
     await process.wait()
@@ -188,13 +189,13 @@ async def test_a_command_that_is_killed_leaves_no_worker_and_the_local_engine_go
     report = await backfill(db, service, **NAMES)
 
     assert report.left == 0
-    assert 0 < report.embedded < 1000
+    assert 0 < report.embedded < 6000
     vectors, own = await stored(db), await service.batch_generate_embeddings(texts=instructions)
     np.testing.assert_allclose(
         [vectors[key] for key in sorted(vectors)], own["text_embeddings"], atol=1e-5
     )
     written = await db.pool.fetch("SELECT id FROM writes ORDER BY id")
-    assert [row["id"] for row in written] == list(range(1, 1001))
+    assert [row["id"] for row in written] == list(range(1, 6001))
     assert len(workers) == 2
 
 

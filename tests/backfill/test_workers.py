@@ -11,10 +11,11 @@ import pytest
 from tests.backfill.conftest import NAMES, TABLE, Fill, count_writes, expect_all
 from tests.backfill.recorded import RecordedService
 from vla_embeddings.backfill import backfill
+from vla_embeddings.backfill.engine import BLOCK_ROWS
 from vla_embeddings.errors import DatabaseUnavailable
 from vla_embeddings.search import Database, list_indexes
 
-IN_FLIGHT = 3 * 256
+IN_FLIGHT = 3 * BLOCK_ROWS["text"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -28,7 +29,7 @@ async def test_a_run_killed_at_random_is_gone_on_with_and_nothing_is_done_twice(
     db: Database, dsn: str, fill: Fill, tmp_path: Path
 ) -> None:
     """But for the rows in flight at each kill: those are embedded again, and written once."""
-    instructions = await fill(8000)
+    instructions = await fill(20_000)
     await count_writes(db)
     record, generator, kills = tmp_path / "record", random.Random(0), 10
     for _ in range(kills):
