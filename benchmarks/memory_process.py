@@ -1,7 +1,8 @@
 """Many calls in one process: `python -m benchmarks.memory_process CALLS SAMPLES`.
 
-Embeds texts of 1 to 200 words and, every tenth call, an image of 200 to 1,900 pixels a side, as
-a JPEG or an array. Prints `{"calls": ..., "megabytes": ...}`, the resident memory, SAMPLES times.
+Embeds texts of 1 to 200 words; every tenth call an image of 200 to 1,900 pixels a side, as a JPEG
+or an array; and every 199th call a hundred texts in bulk. Prints
+`{"calls": ..., "megabytes": ...}`, the resident memory, SAMPLES times.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 from PIL import Image
@@ -21,6 +23,8 @@ from vla_embeddings.samples import make_instructions, make_scenes
 WORDS = 200
 SIDES = (200, 1900)
 IMAGE_EVERY = 10
+BULK_EVERY = 199
+BULK = 100
 
 
 def resident_megabytes() -> float:
@@ -57,7 +61,9 @@ async def _call(calls: int, samples: int) -> None:
     config = EmbeddingConfig(precision="fp32")
     async with EmbeddingService(device="cpu", config=config, allow_untrained=True) as service:
         for call in range(1, calls + 1):
-            if call % IMAGE_EVERY == 0:
+            if call % BULK_EVERY == 0:
+                await service.batch_generate_embeddings(list(islice(texts, BULK)), use_cache=False)
+            elif call % IMAGE_EVERY == 0:
                 await service.get_image_embedding(next(images), use_cache=False)
             else:
                 await service.get_instruction_embedding(next(texts), use_cache=False)
