@@ -23,16 +23,16 @@ from vla_embeddings.search import Database, index_embedding
 async def test_vectors_of_the_service_agree_with_it(
     db: Database, service: EmbeddingService, agree: Agree
 ) -> None:
-    await agree(300)
+    await agree(600)
     seen: list[tuple[int, int]] = []
 
     found = await compare(db, service, **NAMES, progress=lambda *step: seen.append(step))
 
     assert found.passed
-    assert {row.id for row in found.rows} == set(range(1, 301))
+    assert {row.id for row in found.rows} == set(range(1, 601))
     assert found.rows[0].cosine == min(row.cosine for row in found.rows) > 0.99999
     assert (found.unusable, found.failed, found.not_unit, found.below) == ((), (), 0, 0)
-    assert seen == [(0, 300), (256, 300), (300, 300)]
+    assert seen == [(0, 600), (512, 600), (600, 600)]
 
 
 async def test_the_wrong_rows_come_first_by_id_and_fail_it(
