@@ -42,6 +42,8 @@ async def _turn(service: EmbeddingService, texts: Sequence[str], calls: int) -> 
     try:
         for number in range(calls):
             await asyncio.sleep(PAUSE_SECONDS)
+            if job.done():
+                job.result()  # its error
             start = time.perf_counter()
             await service.get_instruction_embedding(texts[number % len(texts)], use_cache=False)
             waits.append(1e3 * (time.perf_counter() - start))

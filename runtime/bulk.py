@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from vla_embeddings.errors import ServiceClosed
+from vla_embeddings.errors import InferenceError, ServiceClosed
 from vla_embeddings.runtime.encoders import Encoder, Vectors, in_order
 from vla_embeddings.runtime.threads import lower_priority
 from vla_embeddings.together import together
+
+STEP_BACK = 5
+"""How far bulk work's threads step back from those of requests, in steps of `nice`."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,7 +28,7 @@ class Bulk(Generic[Item]):
         load: returns the encoder, whose runs use the calling thread alone; called on a thread,
             at every call.
         threads: how many.
-        nice: see `lower_priority`.
+        nice: of requests' threads; see `lower_priority`.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class Bulk(Generic[Item]):
         self._load = load
         self._threads = threads
         self._pool = ThreadPoolExecutor(
-            threads, name, initializer=lower_priority, initargs=(nice,)
+            threads, name, initializer=lower_priority, initargs=(nice, STEP_BACK)
         )
         self._closed = False
 
@@ -70,7 +73,9 @@ class Bulk(Generic[Item]):
 
         try:
             done = asyncio.get_running_loop().run_in_executor(self._pool, unless_closed)
-        except RuntimeError as error:  # the pool's, after its end
+        except RuntimeError as error:
+            if not self._closed:
+                raise InferenceError(f"No thread can be had for bulk work: {error}.") from error
             raise ServiceClosed(
                 "The service was cleaned up; make a new EmbeddingService."
             ) from error

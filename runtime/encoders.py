@@ -107,6 +107,8 @@ class ImageEncoder:
 
     def batches(self, items: Pixels) -> list[Batch]:
         """Even batches of at most `IMAGE_BATCH`."""
+        if not len(items):  # an array is not empty or full by itself
+            return []
         count = -(-len(items) // IMAGE_BATCH)
         return [
             Batch(places, partial(self._run, [items[place] for place in places]))

@@ -41,9 +41,6 @@ _NEXT: Mapping[Device, Device] = {"tensorrt": "cuda", "cuda": "cpu"}
 TEXT_BATCH = 64
 """Texts that one thread encodes together at most: some 80 ms on two cores."""
 
-BULK_NICE = 5
-"""How far bulk work's threads step back from the requests', in steps of `nice`."""
-
 
 @dataclass(frozen=True, slots=True)
 class LaneSettings:
@@ -58,7 +55,7 @@ class LaneSettings:
     gpu_memory_limit_mb: int | None = None
     """See `ProviderChoice`."""
     threads: int | None = None
-    """CPU threads of the model; all that the process may use where None."""
+    """CPU threads of requests, and as many of bulk work; None is all that the process may use."""
 
     @property
     def cpus(self) -> int:
@@ -126,7 +123,7 @@ class Lane(Generic[Item]):
             f"{name}-bulk",
             lambda: self._load(1),
             threads=settings.cpus,
-            nice=settings.nice + BULK_NICE,
+            nice=settings.nice,
         )
 
     async def fingerprint(self) -> str:
@@ -156,9 +153,13 @@ class Lane(Generic[Item]):
                 failed.
         """
         total = of or len(items)
-        if total > self._batch and (await self._selection())[1].device == "cpu":
+        if total > self._batch and await self._on_cpu():
             return await self._bulk.encode(items)
         return await self._worker.encode(items, bulk=total > 1)
+
+    async def bulk_batches_at_once(self) -> int:
+        """How many batches of bulk work are encoded at the same time."""
+        return self._settings.cpus if await self._on_cpu() else 1
 
     @property
     def loaded(self) -> LoadedModel | None:
@@ -171,6 +172,10 @@ class Lane(Generic[Item]):
         self._bulk.close()
         self._encoders.clear()
         self._loaded = None
+
+    async def _on_cpu(self) -> bool:
+        _, choice = await self._selection()
+        return choice.device == "cpu"
 
     async def _selection(self) -> Selection:
         found = self._found
@@ -208,7 +213,10 @@ class Lane(Generic[Item]):
                 encoder = self._load_encoder(artifact, choice, threads)
                 break
             except ArtifactDamaged:
-                self._found = None  # the next call finds the one that was made anew meanwhile
+                # The next call finds the one that was made anew meanwhile; not where the model is
+                # loaded already, since one lane must not serve two.
+                if not self._encoders:
+                    self._found = None
                 raise
             except ProviderUnavailable as error:
                 if not falls_back:
@@ -223,7 +231,7 @@ class Lane(Generic[Item]):
         )
         weights = "" if manifest.weights == "trained" else "UNTRAINED "
         logger.info(
-            "Loaded %s%s on %s, %d threads", weights, manifest.fingerprint, choice.device, threads
+            "Loaded %s%s on %s, threads: %d", weights, manifest.fingerprint, choice.device, threads
         )
         return encoder
 

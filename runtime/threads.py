@@ -20,16 +20,22 @@ def available_cpus() -> int:
     return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
 
 
-def lower_priority(nice: int) -> None:
+def lower_priority(nice: int, further: int = 0) -> None:
     """Let the machine's other threads go before the calling one, and before those it starts.
 
     On Linux alone: elsewhere a priority belongs to the whole process.
 
     Args:
-        nice: 0, as others, to 19, whatever they leave; more is 19.
+        nice: 0, as others, to 19, whatever they leave. A thread that has less priority keeps it.
+        further: steps below that, as far as there are.
     """
-    if nice and sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+    if sys.platform != "linux":
+        return
+    thread = threading.get_native_id()
+    now = os.getpriority(os.PRIO_PROCESS, thread)
+    wanted = min(19, max(nice, now) + further)
+    if wanted > now:  # to less would need a privilege
+        os.setpriority(os.PRIO_PROCESS, thread, wanted)
 
 
 def _cgroup_quota() -> float | None:

@@ -1,6 +1,6 @@
 """The SQL of nearest-neighbour queries, which is the same for all queries of one shape.
 
-Its text is remembered, which saves a search a tenth of what it adds to asyncpg's own time.
+Its text is remembered, which saves a search some 27 µs of the 200 that it added to asyncpg's own.
 """
 
 from functools import lru_cache
@@ -11,14 +11,15 @@ from vla_embeddings.search.metric import Metric
 from vla_embeddings.search.tuning import search_settings
 
 MAX_EXTRA = 100  # a scan's rows are out of order by about `hnsw.ef_search` at most
-REMEMBERED = 256  # texts of each kind, 0.6 kB each
+REMEMBERED = 256  # texts of each kind; with the table that each keeps, some 9 kB
 
 
 class Shape(NamedTuple):
     """All that the text depends on; no value among it.
 
-    `table` and `columns` are equal to nothing but themselves, so what is remembered of them ends
-    when the catalog is read anew. `conditions` say which rows count, by parameters from `$2` on.
+    `table` and `columns` are equal to nothing but themselves, so once the catalog was read anew
+    nothing that is remembered of them is used again. `conditions` say which rows count, by
+    parameters from `$2` on.
     """
 
     table: Table

@@ -1,4 +1,4 @@
-"""Vectors on their way into a statement: checked by NumPy before anything is sent."""
+"""Vectors on their way into a statement: checked before anything is sent."""
 
 import math
 from collections.abc import Callable, Sequence

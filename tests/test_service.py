@@ -15,6 +15,7 @@ from PIL import Image
 from prometheus_client import REGISTRY
 
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
+from vla_embeddings import service as service_module
 from vla_embeddings.errors import (
     EmbeddingsDisabled,
     InvalidInput,
@@ -110,6 +111,24 @@ async def test_a_batch_equals_the_single_calls_in_order(service: EmbeddingServic
     images_alone = [await service.get_image_embedding(image) for image in images]
     np.testing.assert_allclose(batch["text_embeddings"], texts_alone, atol=1e-5)
     np.testing.assert_allclose(batch["image_embeddings"], images_alone, atol=1e-5)
+
+
+async def test_a_call_of_several_windows_is_bulk_work_to_its_last_text(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So that a process with bulk work alone loads no session for requests."""
+    caplog.set_level("INFO", "vla_embeddings")
+    monkeypatch.setattr(service_module, "TEXTS_AT_ONCE", 100)
+    texts = make_instructions(201)
+
+    async with EmbeddingService(config=EmbeddingConfig(models_dir=models_dir, threads=2)) as one:
+        batch = await one.batch_generate_embeddings(texts=texts)
+        loads = [each.getMessage() for each in caplog.records if "Loaded" in each.getMessage()]
+        last = await one.get_instruction_embedding(texts[-1])
+
+    assert len(loads) == 1
+    assert loads[0].endswith("on cpu, threads: 1")
+    np.testing.assert_allclose(batch["text_embeddings"][-1], last, rtol=0, atol=1e-5)
 
 
 async def test_an_empty_batch_has_empty_arrays(service: EmbeddingService) -> None:

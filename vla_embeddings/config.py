@@ -44,10 +44,11 @@ class EmbeddingConfig(BaseSettings):
     gpu_memory_limit_mb: int | None = Field(None, ge=256)
     """Most MiB of GPU memory that ONNX Runtime takes for each model; None is no limit."""
     nice: int = Field(0, ge=0, le=19)
-    """Scheduling priority of the threads that embed: 0 as others, 19 after all others (Linux)."""
+    """Scheduling priority of the threads that embed: 0 as others, 19 after all others (Linux).
+    Bulk work steps back five further."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads of each model; by default as many as the process may use, which is too many
-    where several processes share a machine."""
+    """CPU threads of each model's requests, and as many of its bulk work; by default as many as
+    the process may use, which is too many where several processes share a machine."""
     models_dir: Path = Field(default_factory=_default_models_dir)
     """Folder of the exported models."""
     redis_url: str = Field(DEFAULT_REDIS_URL, repr=False)

@@ -16,8 +16,8 @@ from vla_embeddings.together import together
 Result = TypeVar("Result")
 Vectors = NDArray[np.float32]
 
-# Images of each thread that are looked up, computed and stored together: enough to keep it busy,
-# few enough to lose little where one of them cannot be used.
+# Images that are looked up, computed and stored together, for each batch that is encoded at the
+# same time: enough to keep its thread busy, few enough to lose little where one cannot be used.
 WINDOW = 64
 
 # One is looked up, decoded or stored while the other is encoded.
@@ -46,7 +46,6 @@ async def embed_images(
     vectors: ReadThrough,
     in_pool: InPool,
     *,
-    threads: int,
     use_cache: bool,
 ) -> Vectors:
     """Vectors (n, 512) float32 in the order of the images; equal ones are computed once.
@@ -56,11 +55,13 @@ async def embed_images(
     """
     if not images:
         return np.empty((0, lane.model.dimension), np.float32)
-    length = WINDOW * threads
+    length = WINDOW * await lane.bulk_batches_at_once()
+
+    several = len(images) if len(images) > length else None
 
     def embed_from(start: int) -> Coroutine[Any, Any, Vectors]:
         window = dict(enumerate(images[start : start + length], start))
-        return _embed_window(window, lane, vectors, in_pool, threads=threads, use_cache=use_cache)
+        return _embed_window(window, lane, vectors, in_pool, of=several, use_cache=use_cache)
 
     starts = range(0, len(images), length)
     return np.concatenate(await together(map(embed_from, starts), at_once=WINDOWS_AT_ONCE))
@@ -72,7 +73,7 @@ async def _embed_window(
     vectors: ReadThrough,
     in_pool: InPool,
     *,
-    threads: int,
+    of: int | None,
     use_cache: bool,
 ) -> Vectors:
     fingerprint = await lane.fingerprint()
@@ -85,18 +86,19 @@ async def _embed_window(
     for key, index in zip(keys, images, strict=True):
         distinct.setdefault(key, index)
 
-    async def encode(indices: Sequence[int], of: int) -> Vectors:
+    async def encode(indices: Sequence[int], total: int) -> Vectors:
         with GENERATION_SECONDS.labels("image").time():
             pixels = await together(on_thread(preprocess, index) for index in indices)
-            return await lane.encode(pixels, of=of)
+            return await lane.encode(pixels, of=total)
 
     async def compute(positions: Sequence[int]) -> Vectors:
         firsts = list(distinct.values())
         indices = [firsts[position] for position in positions]
         batches = np.array_split(indices, -(-len(indices) // IMAGE_BATCH))
-        work = (encode(batch.tolist(), len(indices)) for batch in batches)
-        # Each thread encodes one, while the next waits and another is decoded.
-        return np.concatenate(await together(work, at_once=threads + 2))
+        work = (encode(batch.tolist(), of or len(indices)) for batch in batches)
+        # Some are encoded, while the next waits and another is decoded.
+        at_once = await lane.bulk_batches_at_once() + 2
+        return np.concatenate(await together(work, at_once=at_once))
 
     found = await vectors.many(list(distinct), compute, use_cache=use_cache)
     rows = {key: row for row, key in enumerate(distinct)}

@@ -88,9 +88,8 @@ class EmbeddingService:
         }
         self._vectors = ReadThrough(cache)
         self._closed = False
-        self._threads = settings.cpus
         self._pool = ThreadPoolExecutor(
-            self._threads,
+            settings.cpus,
             "vla-embeddings-pixels",
             initializer=lower_priority,
             initargs=(config.nice,),
@@ -184,7 +183,6 @@ class EmbeddingService:
                 self._image,
                 self._vectors,
                 self._in_pool,
-                threads=self._threads,
                 use_cache=use_cache,
             ),
         )
@@ -246,21 +244,24 @@ class EmbeddingService:
             return np.empty((0, self._text.model.dimension), np.float32)
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         distinct = list(rows)
+        several = len(distinct) if len(distinct) > TEXTS_AT_ONCE else None
         windows = (
-            self._embed_distinct(distinct[start : start + TEXTS_AT_ONCE], use_cache=use_cache)
+            self._embed_distinct(
+                distinct[start : start + TEXTS_AT_ONCE], of=several, use_cache=use_cache
+            )
             for start in range(0, len(distinct), TEXTS_AT_ONCE)
         )
         parts = await together(windows, at_once=WINDOWS_AT_ONCE)
         return np.concatenate(parts)[[rows[text] for text in texts]]
 
     async def _embed_distinct(
-        self, texts: Sequence[str], *, use_cache: bool
+        self, texts: Sequence[str], *, of: int | None, use_cache: bool
     ) -> NDArray[np.float32]:
         fingerprint = await self._text.fingerprint()
 
         async def compute(positions: Sequence[int]) -> NDArray[np.float32]:
             with GENERATION_SECONDS.labels("instruction").time():
-                return await self._text.encode([texts[i] for i in positions])
+                return await self._text.encode([texts[i] for i in positions], of=of)
 
         keys = [instruction_key(fingerprint, text) for text in texts]
         return await self._vectors.many(keys, compute, use_cache=use_cache)

@@ -67,6 +67,10 @@ def test_no_texts_have_no_vectors(text_encoder: TextEncoder) -> None:
     assert text_encoder.encode([]).shape == (0, 384)
 
 
+def test_no_images_have_no_vectors(image_encoder: ImageEncoder) -> None:
+    assert image_encoder.encode([]).shape == (0, 512)
+
+
 def test_a_batch_of_images_equals_its_images_one_by_one(image_encoder: ImageEncoder) -> None:
     pixels = np.stack([preprocess(scene.image) for scene in make_scenes(5)])
 

@@ -126,6 +126,23 @@ async def test_a_damaged_artefact_that_was_made_anew_is_found(
     assert (await lane.encode(["go"])).shape == (1, 384)
 
 
+async def test_an_artefact_that_changes_under_a_loaded_model_changes_nothing_of_the_lane(
+    minilm_copy: Artifact,
+) -> None:
+    """Its requests would go on with the old model, and be cached under the new one's name."""
+    lane = text_lane(MINILM, LaneSettings(_root(minilm_copy), "cpu", "auto", False, threads=2))
+    before, alone = await lane.fingerprint(), await lane.encode(["go"])
+    minilm_copy.tokenizer.write_text(minilm_copy.tokenizer.read_text() + "\n")
+    vouch_for(minilm_copy)
+
+    with pytest.raises(ArtifactDamaged):
+        await lane.encode(make_instructions(100))
+
+    assert await lane.fingerprint() == before
+    np.testing.assert_array_equal(await lane.encode(["go"]), alone)
+    lane.close()
+
+
 @pytest.mark.parametrize(("setting", "loaded"), [("auto", "fp32"), ("fp32", "fp32")])
 async def test_a_cpu_takes_fp32(
     models_dir: Path, open_lane: OpenLane, setting: PrecisionSetting, loaded: str

@@ -1,12 +1,15 @@
-"""The CPUs counted are those that this process may really use."""
+"""The CPUs counted are those that this process may really use, and its priority is kept."""
 
 import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from vla_embeddings.runtime import threads
-from vla_embeddings.runtime.threads import available_cpus
+from vla_embeddings.runtime.threads import available_cpus, lower_priority
 
 
 @pytest.fixture
@@ -60,3 +63,29 @@ def test_the_affinity_counts_where_it_is_smaller_than_the_quota(
 
 def test_this_process_has_at_least_one() -> None:
     assert 1 <= available_cpus() <= len(os.sched_getaffinity(0))
+
+
+def _in_a_thread(own: int, nice: int, further: int) -> int:
+    """The priority of a thread that had `own` when it was lowered."""
+
+    def lowered() -> int:
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, own)
+        lower_priority(nice, further)
+        return os.getpriority(os.PRIO_PROCESS, thread)
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lowered).result()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a priority is the whole process's elsewhere")
+@pytest.mark.parametrize(
+    ("own", "nice", "further", "expected"),
+    [(2, 0, 0, 2), (2, 7, 0, 7), (2, 0, 5, 7), (2, 7, 5, 12), (10, 7, 0, 10), (16, 0, 5, 19)],
+)
+def test_a_priority_is_only_ever_lowered(own: int, nice: int, further: int, expected: int) -> None:
+    """Raising it needs a privilege: a process that was started with `nice` keeps what it has."""
+    if os.getpriority(os.PRIO_PROCESS, 0) > own:
+        pytest.skip("the tests themselves were started with less priority")
+
+    assert _in_a_thread(own, nice, further) == expected
