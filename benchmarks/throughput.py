@@ -25,11 +25,12 @@ def _instructions(bench: Bench) -> Findings:
     size, tokenizer = bench.size, Tokenizer(bench.fp32("text"))
     needed = max(size.throughput_turns * size.instructions, BATCHES[-1])
     texts = bench.inputs.instructions[:needed]
-    texts = dealt(texts, [len(ids) for ids in tokenizer.encode(texts)], size.throughput_turns)
     lengths = [len(ids) for ids in tokenizer.encode(texts)]
+    order = dealt(lengths, size.throughput_turns)
+    texts, lengths = [texts[place] for place in order], [lengths[place] for place in order]
     limits = gemm_limits(lambda part: minilm_flops(lengths[part]))
     turns = _chunks(size.throughput_turns, size.instructions)
-    work = Work(INSTRUCTIONS, turns, warm_up=slice(0, bench.size.instructions), limits=limits)
+    work = Work(INSTRUCTIONS, turns, warm_up=slice(0, size.instructions), limits=limits)
     parts = {float(count): slice(0, count) for count in BATCHES}
     with contest(bench, "text", texts) as field:
         findings = _findings(field, work, bench, "text")
@@ -46,13 +47,13 @@ def _images(bench: Bench) -> Findings:
         return _findings(field, work, bench, "image")
 
 
-def dealt(texts: Sequence[str], lengths: Sequence[int], turns: int) -> list[str]:
-    """Turn after turn, each with as many short and long ones as the next.
+def dealt(lengths: Sequence[int], turns: int) -> list[int]:
+    """Places of texts, turn after turn, each with as many short and long ones as the next.
 
     So what lies between two turns is noise, and not the inputs.
     """
-    by_length = sorted(range(len(texts)), key=lengths.__getitem__)
-    return [texts[place] for turn in range(turns) for place in sorted(by_length[turn::turns])]
+    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+    return [place for turn in range(turns) for place in sorted(by_length[turn::turns])]
 
 
 def _chunks(turns: int, each: int) -> list[list[slice]]:

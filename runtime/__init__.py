@@ -1,5 +1,6 @@
 """ONNX Runtime: texts and images to vectors, without PyTorch."""
 
+from vla_embeddings.runtime.batches import even_batches
 from vla_embeddings.runtime.decode import ImageInput, decode
 from vla_embeddings.runtime.encoders import (
     IMAGE_BATCH,
@@ -43,6 +44,7 @@ __all__ = [
     "check_text",
     "choose_providers",
     "decode",
+    "even_batches",
     "image_lane",
     "lower_priority",
     "onnxruntime",

@@ -1,4 +1,4 @@
-"""How texts of different lengths are put into batches."""
+"""How many items are put into batches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -25,6 +25,15 @@ def token_batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterato
         batch.append(index)
     if batch:
         yield batch
+
+
+def even_batches(count: int, most: int) -> list[range]:
+    """`count` items in the fewest ranges of at most `most`; lengths differ by at most one."""
+    batches = -(-count // most)
+    return [
+        range(count * number // batches, count * (number + 1) // batches)
+        for number in range(batches)
+    ]
 
 
 def pad(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

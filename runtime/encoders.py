@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.models import Artifact
-from vla_embeddings.runtime.batches import pad, token_batches
+from vla_embeddings.runtime.batches import even_batches, pad, token_batches
 from vla_embeddings.runtime.pixels import PREPROCESSING_VERSION
 from vla_embeddings.runtime.providers import ProviderChoice
 from vla_embeddings.runtime.session import Session
 from vla_embeddings.runtime.tokens import Tokenizer
 
+Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Vectors = NDArray[np.float32]
 Pixels = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
@@ -28,7 +29,7 @@ IMAGE_BATCH = 8
 class Batch:
     """Items that one run of a graph encodes."""
 
-    places: Sequence[int] | NDArray[np.int64]
+    places: Sequence[int]
     """Where they are among all."""
     run: Callable[[], Vectors]
     """Gives their vectors; InferenceError where ONNX Runtime failed."""
@@ -46,9 +47,15 @@ class Encoder(Protocol[Item_contra]):
         """The items cut into batches, which may run in any order, also at once."""
         ...
 
-    def encode(self, items: Sequence[Item_contra]) -> Vectors:
-        """Vectors of the items, in their order; InferenceError where ONNX Runtime failed."""
-        ...
+
+def encode(encoder: Encoder[Item], items: Sequence[Item]) -> Vectors:
+    """Vectors of the items, (n, dimension) float32, in their order, batch after batch.
+
+    Raises:
+        InferenceError: ONNX Runtime failed.
+    """
+    batches = encoder.batches(items)
+    return in_order(batches, [batch.run() for batch in batches], encoder.session.dimension)
 
 
 def in_order(batches: Sequence[Batch], vectors: Sequence[Vectors], dimension: int) -> Vectors:
@@ -81,12 +88,8 @@ class TextEncoder:
         ]
 
     def encode(self, items: Sequence[str]) -> Vectors:
-        """Vectors of the texts, in their order.
-
-        Raises:
-            InferenceError: ONNX Runtime failed.
-        """
-        return _one_by_one(self.batches(items), self.session.dimension)
+        """Vectors of the texts; see `encode`."""
+        return encode(self, items)
 
     def _run(self, tokens: Sequence[Sequence[int]]) -> Vectors:
         ids, mask = pad(tokens)
@@ -105,23 +108,16 @@ class ImageEncoder:
         """Load an artefact; see `Session.load` for the errors."""
         return cls(Session.load(artifact, choice, threads=threads))
 
-    def batches(self, items: Pixels) -> list[Batch]:
+    def batches(self, items: Sequence[NDArray[np.uint8]]) -> list[Batch]:
         """Even batches of at most `IMAGE_BATCH`."""
-        if not len(items):  # an array is not empty or full by itself
-            return []
-        count = -(-len(items) // IMAGE_BATCH)
         return [
             Batch(places, partial(self._run, [items[place] for place in places]))
-            for places in np.array_split(np.arange(len(items)), count)
+            for places in even_batches(len(items), IMAGE_BATCH)
         ]
 
     def encode(self, items: Pixels) -> Vectors:
-        """Vectors of the images, in their order.
-
-        Raises:
-            InferenceError: ONNX Runtime failed.
-        """
-        return _one_by_one(self.batches(items), self.session.dimension)
+        """Vectors of the images; see `encode`."""
+        return encode(self, list(items))
 
     def _run(self, images: Sequence[NDArray[np.uint8]]) -> Vectors:
         return self.session.run({"pixels": np.stack(images)})
@@ -132,7 +128,3 @@ def cache_fingerprint(artifact: Artifact) -> str:
     if artifact.manifest.kind == "image":
         return f"{artifact.manifest.fingerprint}/{PREPROCESSING_VERSION}"
     return artifact.manifest.fingerprint
-
-
-def _one_by_one(batches: Sequence[Batch], dimension: int) -> Vectors:
-    return in_order(batches, [batch.run() for batch in batches], dimension)

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -20,13 +21,15 @@ from vla_embeddings.runtime.encoders import (
     Encoder,
     ImageEncoder,
     TextEncoder,
+    Vectors,
     cache_fingerprint,
+    encode,
 )
 from vla_embeddings.runtime.placement import Placement
 from vla_embeddings.runtime.providers import ProviderChoice
 from vla_embeddings.runtime.selection import Selection, select
 from vla_embeddings.runtime.threads import available_cpus, lower_priority
-from vla_embeddings.runtime.worker import Encode, Vectors, Worker
+from vla_embeddings.runtime.worker import Encode, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +200,7 @@ class Lane(Generic[Item]):
     def _load_for_requests(self) -> Encode[Item]:
         # On the worker's thread; the threads of the session that it makes inherit this.
         lower_priority(self._settings.nice)
-        return self._load(self._settings.cpus).encode
+        return partial(encode, self._load(self._settings.cpus))
 
     def _load(self, threads: int) -> Encoder[Item]:
         with self._loading:

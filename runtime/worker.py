@@ -2,7 +2,6 @@
 
 import asyncio
 import atexit
-import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,12 +9,13 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vla_embeddings.errors import Overloaded, ServiceClosed
+from vla_embeddings.runtime.batches import even_batches
+from vla_embeddings.runtime.encoders import Vectors
+from vla_embeddings.together import together
 
 Item = TypeVar("Item")
-Vectors = NDArray[np.float32]
 Encode = Callable[[Sequence[Item]], Vectors]
 """Items to vectors (n, dimension) float32, in their order."""
 
@@ -94,7 +94,12 @@ class Worker(Generic[Item]):
         if len(items) <= self._batch:
             return await self._submit(items, bulk=bulk)
         order = sorted(range(len(items)), key=lambda index: self._size(items[index]))
-        sorted_vectors = np.concatenate(await self._encode_batches([items[i] for i in order]))
+        # One is encoded while the next waits.
+        batches = (
+            self._encode_batch([items[order[place]] for place in places])
+            for places in even_batches(len(items), self._batch)
+        )
+        sorted_vectors = np.concatenate(await together(batches, at_once=2))
         vectors = np.empty_like(sorted_vectors)
         vectors[order] = sorted_vectors
         return vectors
@@ -116,23 +121,8 @@ class Worker(Generic[Item]):
             thread.join()
             atexit.unregister(self.close)
 
-    async def _encode_batches(self, items: Sequence[Item]) -> list[Vectors]:
-        """Even batches one after the other, the next waiting while one is encoded."""
-        length = math.ceil(len(items) / math.ceil(len(items) / self._batch))
-        done: list[Vectors] = []
-        under_way: deque[asyncio.Future[Vectors]] = deque()
-        try:
-            for start in range(0, len(items), length):
-                if len(under_way) == 2:
-                    done.append(await under_way.popleft())
-                under_way.append(self._submit(items[start : start + length], bulk=True))
-            while under_way:
-                done.append(await under_way.popleft())
-        finally:
-            for future in under_way:
-                if not future.cancel():
-                    future.exception()  # or asyncio complains that nobody asked
-        return done
+    async def _encode_batch(self, items: Sequence[Item]) -> Vectors:
+        return await self._submit(items, bulk=True)
 
     def _submit(self, items: Sequence[Item], *, bulk: bool) -> asyncio.Future[Vectors]:
         loop = asyncio.get_running_loop()

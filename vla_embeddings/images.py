@@ -10,8 +10,16 @@ from numpy.typing import NDArray
 from vla_embeddings.cache import ReadThrough, image_key
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.metrics import GENERATION_SECONDS
-from vla_embeddings.runtime import IMAGE_BATCH, ImageInput, Lane, decode, preprocess
+from vla_embeddings.runtime import (
+    IMAGE_BATCH,
+    ImageInput,
+    Lane,
+    decode,
+    even_batches,
+    preprocess,
+)
 from vla_embeddings.together import together
+from vla_embeddings.windows import in_windows
 
 Result = TypeVar("Result")
 Vectors = NDArray[np.float32]
@@ -19,9 +27,6 @@ Vectors = NDArray[np.float32]
 # Images that are looked up, computed and stored together, for each batch that is encoded at the
 # same time: enough to keep its thread busy, few enough to lose little where one cannot be used.
 WINDOW = 64
-
-# One is looked up, decoded or stored while the other is encoded.
-WINDOWS_AT_ONCE = 2
 
 
 class InPool(Protocol):
@@ -57,14 +62,11 @@ async def embed_images(
         return np.empty((0, lane.model.dimension), np.float32)
     length = WINDOW * await lane.bulk_batches_at_once()
 
-    several = len(images) if len(images) > length else None
+    async def embed(window: slice, of: int | None) -> Vectors:
+        numbered = dict(enumerate(images[window], window.start))
+        return await _embed_window(numbered, lane, vectors, in_pool, of=of, use_cache=use_cache)
 
-    def embed_from(start: int) -> Coroutine[Any, Any, Vectors]:
-        window = dict(enumerate(images[start : start + length], start))
-        return _embed_window(window, lane, vectors, in_pool, of=several, use_cache=use_cache)
-
-    starts = range(0, len(images), length)
-    return np.concatenate(await together(map(embed_from, starts), at_once=WINDOWS_AT_ONCE))
+    return await in_windows(embed, len(images), length)
 
 
 async def _embed_window(
@@ -94,8 +96,10 @@ async def _embed_window(
     async def compute(positions: Sequence[int]) -> Vectors:
         firsts = list(distinct.values())
         indices = [firsts[position] for position in positions]
-        batches = np.array_split(indices, -(-len(indices) // IMAGE_BATCH))
-        work = (encode(batch.tolist(), of or len(indices)) for batch in batches)
+        work = (
+            encode(indices[batch.start : batch.stop], of or len(indices))
+            for batch in even_batches(len(indices), IMAGE_BATCH)
+        )
         # Some are encoded, while the next waits and another is decoded.
         at_once = await lane.bulk_batches_at_once() + 2
         return np.concatenate(await together(work, at_once=at_once))

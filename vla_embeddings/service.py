@@ -26,7 +26,7 @@ from vla_embeddings.runtime import (
     preprocess,
     text_lane,
 )
-from vla_embeddings.together import together
+from vla_embeddings.windows import in_windows
 
 Vector = NDArray[np.float32]
 Result = TypeVar("Result")
@@ -37,9 +37,6 @@ HASHED_INLINE = 128 * 1024
 # Texts of one batch call that are looked up and encoded together: enough to sort by length,
 # few enough not to hold up the event loop.
 TEXTS_AT_ONCE = 2048
-
-# One is looked up, tokenised or stored while the other is encoded.
-WINDOWS_AT_ONCE = 2
 
 
 class BatchEmbeddings(TypedDict):
@@ -179,11 +176,7 @@ class EmbeddingService:
         return BatchEmbeddings(
             text_embeddings=await self._embed_texts(texts, use_cache=use_cache),
             image_embeddings=await embed_images(
-                images,
-                self._image,
-                self._vectors,
-                self._in_pool,
-                use_cache=use_cache,
+                images, self._image, self._vectors, self._in_pool, use_cache=use_cache
             ),
         )
 
@@ -244,15 +237,12 @@ class EmbeddingService:
             return np.empty((0, self._text.model.dimension), np.float32)
         rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
         distinct = list(rows)
-        several = len(distinct) if len(distinct) > TEXTS_AT_ONCE else None
-        windows = (
-            self._embed_distinct(
-                distinct[start : start + TEXTS_AT_ONCE], of=several, use_cache=use_cache
-            )
-            for start in range(0, len(distinct), TEXTS_AT_ONCE)
-        )
-        parts = await together(windows, at_once=WINDOWS_AT_ONCE)
-        return np.concatenate(parts)[[rows[text] for text in texts]]
+
+        async def embed(window: slice, of: int | None) -> NDArray[np.float32]:
+            return await self._embed_distinct(distinct[window], of=of, use_cache=use_cache)
+
+        vectors = await in_windows(embed, len(distinct), TEXTS_AT_ONCE)
+        return vectors[[rows[text] for text in texts]]
 
     async def _embed_distinct(
         self, texts: Sequence[str], *, of: int | None, use_cache: bool

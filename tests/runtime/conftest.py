@@ -1,11 +1,27 @@
 """Real artefacts, as the runtime is given them."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests.models.artifacts import copy_of
 from vla_embeddings.models import MINILM, Artifact, ArtifactStore
+
+T = TypeVar("T")
+
+
+def failing_once(load: Callable[[], T], fault: Exception) -> Callable[[], T]:
+    """A `load` whose first call fails."""
+    faults = [fault]
+
+    def fail_or_load() -> T:
+        if faults:
+            raise faults.pop()
+        return load()
+
+    return fail_or_load
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vla_embeddings.runtime.batches import pad, token_batches
+from vla_embeddings.runtime.batches import even_batches, pad, token_batches
 
 LENGTHS = st.lists(st.integers(2, 300), max_size=200)
 BUDGETS = st.integers(1, 2000)
@@ -35,6 +35,16 @@ def test_texts_of_like_length_share_a_batch(lengths: list[int], budget: int) -> 
 
     for before, after in pairwise(batches):
         assert max(lengths[i] for i in before) <= min(lengths[i] for i in after)
+
+
+@given(st.integers(0, 500), st.integers(1, 40))
+def test_even_batches_hold_every_item_once_and_differ_by_one(count: int, most: int) -> None:
+    batches = even_batches(count, most)
+
+    assert [place for batch in batches for place in batch] == list(range(count))
+    assert len(batches) == -(-count // most)
+    lengths = [*map(len, batches)] or [0]
+    assert max(lengths) <= min(most, min(lengths) + 1)
 
 
 def test_no_texts_make_no_batch() -> None:

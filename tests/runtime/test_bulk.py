@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from tests.runtime.conftest import failing_once
 from vla_embeddings.errors import ServiceClosed
 from vla_embeddings.runtime.bulk import Bulk
 from vla_embeddings.runtime.encoders import Batch, TextEncoder, Vectors
@@ -43,9 +44,6 @@ class Doubler:
             Batch(some, partial(self._run, [items[place] for place in some]))
             for some in reversed(places)
         ]
-
-    def encode(self, items: Sequence[int]) -> Vectors:
-        raise NotImplementedError
 
     def _run(self, items: list[int]) -> Vectors:
         self.begun.append(items)
@@ -138,13 +136,7 @@ async def test_an_error_is_the_callers_and_ends_the_call(
 
 
 async def test_a_failed_load_is_told_and_tried_again(doubler: Doubler) -> None:
-    faults = [FileNotFoundError("no artefact yet")]
-
-    def load() -> Doubler:
-        if faults:
-            raise faults.pop()
-        return doubler.load()
-
+    load = failing_once(doubler.load, FileNotFoundError("no artefact yet"))
     bulk = Bulk(NAME, load, threads=THREADS, nice=0)
     with pytest.raises(FileNotFoundError, match="no artefact yet"):
         await bulk.encode([1])

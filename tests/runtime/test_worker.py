@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.runtime.conftest import failing_once
 from vla_embeddings.errors import Overloaded, ServiceClosed
 from vla_embeddings.runtime import worker as worker_module
 from vla_embeddings.runtime.worker import Worker
@@ -219,13 +220,7 @@ async def test_a_caller_cancelled_at_work_harms_nobody(
 
 
 async def test_a_failed_load_is_told_and_tried_again(doubler: Doubler) -> None:
-    faults = [FileNotFoundError("no artefact yet")]
-
-    def load() -> Doubler:
-        if faults:
-            raise faults.pop()
-        return doubler.load()
-
+    load = failing_once(doubler.load, FileNotFoundError("no artefact yet"))
     worker = Worker(NAME, load, batch=BATCH)
     with pytest.raises(FileNotFoundError, match="no artefact yet"):
         await worker.encode([1])
