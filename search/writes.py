@@ -1,8 +1,9 @@
 """Storing vectors: one row, rows that exist, new rows."""
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.binding import Parameters, fetch, plain
@@ -19,7 +20,7 @@ Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
 IdColumn: TypeAlias = str | Sequence[str]
 """The column that identifies a row, or the several that do together; an id is then a tuple."""
 
-CHUNK_ROWS = 5000
+CHUNK_ROWS = 2500
 
 
 async def index_embedding(
@@ -60,8 +61,11 @@ async def index_embedding(
         if embedding is not None:
             numbers = checked(embedding, column, what=f"embedding of {id_column} {id_value!r}")
             value = f"{parameters.bind_vector(numbers, column)}::{column.type}"
-        ids = zip(keys, _id(id_value, id_column), strict=True)
-        condition = " AND ".join(f"t.{key.sql} = {parameters.bind(v, key)}" for key, v in ids)
+        ids = _id_columns([_id(id_value, id_column)], id_column)
+        condition = " AND ".join(
+            f"t.{key.sql} = {parameters.bind(value, key)}"
+            for key, [value] in zip(keys, ids, strict=True)
+        )
         await claim_column(connection, target, column, fingerprint, force=force)
         changed = await fetch(
             connection,
@@ -102,24 +106,23 @@ async def batch_index_embeddings(
         As `index_embedding`; the message names the row's place and id. Chunks before it stay
         written, unless the caller's transaction is rolled back.
     """
+    staging = asyncio.Lock()
 
     async def store(chunk: _Chunk, before: Before) -> int:
-        pairs = [
-            _pair(item, chunk.start + place, id_column) for place, item in enumerate(chunk.items)
-        ]
-        last = {row_id: place for place, (row_id, _) in enumerate(pairs)}
+        given, embeddings_given = _parted(chunk)
+        ids = [_id(value, id_column) for value in given]
+        last = {row_id: place for place, row_id in enumerate(ids)}
         async with connected(db, writing=True) as connection:
             target = await resolve(connection, table, (*_names(id_column), embedding_column))
             column = target.vector_column(embedding_column)
-            name = _row_name(chunk.start, [plain(item["id"]) for item in chunk.items])
-            vectors = checked_matrix([vector for _, vector in pairs], column, name=name)
+            name = _row_name(chunk.start, ids)
+            vectors = checked_matrix(embeddings_given, column, name=name)
             await claim_column(connection, target, column, fingerprint, force=force)
             keys = _keys(target, id_column)
-            if len(last) < len(pairs):
+            if len(last) < len(ids):
                 vectors = vectors[list(last.values())]
-            ids = [list(values) for values in zip(*last, strict=True)]
-            rows = Rows(keys, ids, column, vectors)
-            return await update_rows(connection, target, rows, before=before)
+            rows = Rows(keys, _id_columns(last, id_column), column, vectors)
+            return await update_rows(connection, target, rows, before=before, staging=staging)
 
     return await store_in_order(
         _chunks(embeddings, chunk_rows), store, may_overlap=lambda: has_free_connection(db)
@@ -202,24 +205,41 @@ async def _batches(items: Items, size: int) -> AsyncIterator[list[Item]]:
         yield batch
 
 
-def _pair(item: Item, place: int, id_column: IdColumn) -> tuple[tuple[object, ...], object]:
-    try:
-        row_id, embedding = item["id"], item["embedding"]
-    except (KeyError, TypeError, IndexError):
-        raise InvalidInput(
-            f'row {place}: expected {{"id": ..., "embedding": ...}}; got {item!r}.'
-        ) from None
-    return _id(row_id, id_column), embedding
+def _parted(chunk: _Chunk) -> tuple[list[object], list[object]]:
+    """The ids and the vectors of a chunk's items."""
+    ids: list[object] = []
+    vectors: list[object] = []
+    for place, item in enumerate(chunk.items, chunk.start):
+        try:
+            row_id, vector = item["id"], item["embedding"]
+        except (KeyError, TypeError, IndexError):
+            raise InvalidInput(
+                f'row {place}: expected {{"id": ..., "embedding": ...}}; got {item!r}.'
+            ) from None
+        ids.append(row_id)
+        vectors.append(vector)
+    return ids, vectors
 
 
-def _id(value: object, id_column: IdColumn) -> tuple[object, ...]:
-    """One value for each of the columns."""
+def _id(value: object, id_column: IdColumn) -> object:
+    """One value, or a tuple with one for each of the columns.
+
+    Of one column it is no tuple: as many new containers as rows would make Python search all of
+    the caller's objects for garbage, which takes longer than a chunk.
+    """
     if isinstance(id_column, str):
-        return (_single(value),)
+        return _single(value)
     names = _names(id_column)
     if not isinstance(value, (tuple, list)) or len(value) != len(names):
         raise InvalidInput(f"An id must be a tuple ({', '.join(names)}); got {value!r}.")
     return tuple(map(_single, value))
+
+
+def _id_columns(ids: Iterable[Any], id_column: IdColumn) -> list[list[object]]:
+    """The values of each column, of ids as `_id` makes them."""
+    if isinstance(id_column, str):
+        return [list(ids)]
+    return [list(values) for values in zip(*ids, strict=True)]
 
 
 def _single(value: object) -> object:
