@@ -1,6 +1,6 @@
 """New vectors for rows that exist: COPY into a temporary table, and one UPDATE from it.
 
-To make and drop the table takes 2 ms of a chunk's 20. What else would do, `executemany` or
+To make and drop the table takes 2 ms of a chunk's 30. What else would do, `executemany` or
 `unnest` of pgvector's arrays, needs a codec on the caller's connection. Processor time of a row
 with a vector of 384, here and on the server: 2.3 + 7.4 µs, of which the UPDATE is 4.9;
 `executemany` 4.3 + 8.9, `unnest` 3.4 + 6.0. `executemany` keeps both sides busy at once, and so

@@ -20,7 +20,7 @@ Items: TypeAlias = Iterable[Item] | AsyncIterable[Item]
 IdColumn: TypeAlias = str | Sequence[str]
 """The column that identifies a row, or the several that do together; an id is then a tuple."""
 
-CHUNK_ROWS = 2500
+CHUNK_ROWS = 4000
 
 
 async def index_embedding(

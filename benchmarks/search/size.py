@@ -23,6 +23,6 @@ class SearchSize:
 SIZES: Mapping[SizeName, SearchSize] = {
     "tiny": SearchSize(400, 8, 50, 1, 1, 20, 1),
     "quick": SearchSize(2000, 30, 500, 5, 1, 200, 2),
-    "full": SearchSize(20_000, 200, 19_000, 7, 3, 2000, 5),
-    "long": SearchSize(50_000, 500, 49_000, 11, 3, 4000, 5),
+    "full": SearchSize(20_200, 200, 20_000, 7, 3, 2000, 5),
+    "long": SearchSize(50_000, 500, 20_000, 11, 3, 4000, 5),
 }

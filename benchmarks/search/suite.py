@@ -30,15 +30,11 @@ WORKS = (
     langchain_work,
 )
 
-# As on a server that is there for its database: table and index are in memory, also twice over
-# after each row was stored anew. Of PostgreSQL's default of 128 MB writes would measure evictions.
-SETTINGS = {"shared_buffers": "512MB"}
-
 
 def run(bench: Bench) -> Findings:
     """Search and writes with pgvector, beside asyncpg, vecs and langchain-postgres."""
     with contextlib.ExitStack() as stack:
-        dsn = bench.database_url or stack.enter_context(LocalPostgres(settings=SETTINGS)).dsn
+        dsn = bench.database_url or stack.enter_context(LocalPostgres()).dsn
         return asyncio.run(_measure(dsn, bench))
 
 
