@@ -11,17 +11,27 @@ from numpy.typing import NDArray
 TOKEN_BUDGET = 384
 
 
-def token_batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:
+# What a CPU can pad in a batch before another batch, with its own pass over the weights, would
+# take less time. docs/adr/0005-throughput.md has the measurements.
+PADDING = 16
+
+
+def token_batches(
+    lengths: Sequence[int], budget: int = TOKEN_BUDGET, *, padding: int | None = PADDING
+) -> Iterator[list[int]]:
     """Indices of texts, grouped so that no group exceeds `budget` tokens once padded.
 
-    Texts of like length share a batch, so that little is padded. A text longer than the budget
-    is a batch of its own.
+    Texts of like length share a batch, which pads them with at most `padding` tokens in all,
+    however many where None. A text longer than the budget is a batch of its own.
     """
     batch: list[int] = []
+    tokens = 0
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and lengths[index] * (len(batch) + 1) > budget:
+        padded = lengths[index] * (len(batch) + 1)
+        tokens += lengths[index]
+        if batch and (padded > budget or (padding is not None and padded - tokens > padding)):
             yield batch
-            batch = []
+            batch, tokens = [], lengths[index]
         batch.append(index)
     if batch:
         yield batch

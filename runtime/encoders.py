@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.models import Artifact
-from vla_embeddings.runtime.batches import even_batches, pad, token_batches
+from vla_embeddings.runtime.batches import PADDING, even_batches, pad, token_batches
 from vla_embeddings.runtime.pixels import PREPROCESSING_VERSION
 from vla_embeddings.runtime.providers import ProviderChoice
 from vla_embeddings.runtime.session import Session
@@ -73,18 +73,24 @@ class TextEncoder:
 
     session: Session
     tokenizer: Tokenizer
+    padding: int | None = PADDING
+    """See `token_batches`. A GPU takes longer to start a run than to pad one."""
 
     @classmethod
     def load(cls, artifact: Artifact, choice: ProviderChoice, threads: int) -> "TextEncoder":
         """Load an artefact; see `Session.load` for the errors."""
-        return cls(Session.load(artifact, choice, threads=threads), Tokenizer(artifact))
+        return cls(
+            Session.load(artifact, choice, threads=threads),
+            Tokenizer(artifact),
+            PADDING if choice.device == "cpu" else None,
+        )
 
     def batches(self, items: Sequence[str]) -> list[Batch]:
         """Texts of like length together, at most `TOKEN_BUDGET` tokens in a batch."""
         tokens = self.tokenizer.encode(items)
         return [
             Batch(places, partial(self._run, [tokens[place] for place in places]))
-            for places in token_batches([len(ids) for ids in tokens])
+            for places in token_batches(list(map(len, tokens)), padding=self.padding)
         ]
 
     def encode(self, items: Sequence[str]) -> Vectors:

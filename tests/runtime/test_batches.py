@@ -47,6 +47,20 @@ def test_even_batches_hold_every_item_once_and_differ_by_one(count: int, most: i
     assert max(lengths) <= min(most, min(lengths) + 1)
 
 
+@given(LENGTHS, BUDGETS, st.integers(0, 100))
+def test_a_batch_is_padded_no_more_than_another_would_cost(
+    lengths: list[int], budget: int, padding: int
+) -> None:
+    for batch in token_batches(lengths, budget, padding=padding):
+        own = [lengths[index] for index in batch]
+        assert max(own) * len(own) - sum(own) <= padding
+
+
+def test_without_a_limit_to_padding_the_budget_alone_parts_batches() -> None:
+    assert list(token_batches([2, 50, 3, 40], 200, padding=None)) == [[0, 2, 3, 1]]
+    assert list(token_batches([2, 50, 3, 40], 200)) == [[0, 2], [3, 1]]
+
+
 def test_no_texts_make_no_batch() -> None:
     assert list(token_batches([])) == []
 
