@@ -1,6 +1,7 @@
 """Values on their way into a statement: bound as parameters, with their column's own type."""
 
 import re
+from collections.abc import Callable, Iterable, Mapping, Sized
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +29,7 @@ class Parameters:
 
     def bind_many(self, values: list[object], column: Column) -> str:
         """Add an array of such values; returns its SQL."""
-        fitting = [_fitting(value, column) for value in values]
+        fitting = [_single(_fitting(value, column), column) for value in values]
         return f"{self._add(fitting, column)}::{column.type}[]"
 
     def bind_vector(self, numbers: list[float], column: Column) -> str:
@@ -39,14 +40,23 @@ class Parameters:
         """
         return f"{self._add(numbers, column)}::real[]"
 
-    def explain(self, error: asyncpg.DataError) -> InvalidInput:
-        """A refused value, in terms of the caller's columns."""
+    def explain(
+        self, error: asyncpg.DataError, name: Callable[[int], str] | None = None
+    ) -> InvalidInput:
+        """A refused value, in terms of the caller's columns; `name(i)` names an array's i-th."""
         place = re.search(r"\$(\d+)", str(error))
         if place is None:  # refused by the server, after it was encoded
             return InvalidInput(f"A value does not fit its column's type: {error}.")
-        column = self._columns[int(place[1]) - 1]
+        number = int(place[1]) - 1
+        column, value = self._columns[number], self.values[number]
         reason = str(error).partition(": ")[2]
-        return InvalidInput(f"Column {column.sql} is of type {column.type}; got {reason}.")
+        row = ""
+        if element := re.search(r"\(invalid array element at index (\d+): (.*)\)$", reason, re.S):
+            index = int(element[1])
+            reason = f"{value[index]!r} ({element[2]})"
+            row = f"{name(index)}: " if name else ""
+        start = "column" if row else "Column"
+        return InvalidInput(f"{row}{start} {column.sql} is of type {column.type}; got {reason}.")
 
     def _add(self, value: object, column: Column) -> str:
         self.values.append(value)
@@ -54,12 +64,21 @@ class Parameters:
         return f"${len(self.values)}"
 
 
-async def fetch(connection: Connection, sql: str, parameters: Parameters) -> list[asyncpg.Record]:
-    """Run one statement; a value that its column's type cannot hold is InvalidInput."""
+async def fetch(
+    connection: Connection,
+    sql: str,
+    parameters: Parameters,
+    *,
+    name: Callable[[int], str] | None = None,
+) -> list[asyncpg.Record]:
+    """Run one statement; a value that its column's type cannot hold is InvalidInput.
+
+    `name` is as in `Parameters.explain`.
+    """
     try:
         records: list[asyncpg.Record] = await connection.fetch(sql, *parameters.values)
     except asyncpg.DataError as error:
-        raise parameters.explain(error) from error
+        raise parameters.explain(error, name) from error
     return records
 
 
@@ -70,6 +89,22 @@ def _fitting(value: object, column: Column) -> object:
     if fraction and column.type in WHOLE_NUMBERS:
         raise InvalidInput(f"Column {column.sql} is of type {column.type}; got {value!r}.")
     return value
+
+
+def _single(value: object, column: Column) -> object:
+    """`value`; InvalidInput where asyncpg would take it for several of the array's elements."""
+    if not is_single(value):
+        raise InvalidInput(
+            f"Column {column.sql} is of type {column.type}; got {value!r}, no single value."
+        )
+    return value
+
+
+def is_single(value: object) -> bool:
+    """Whether asyncpg takes `value` for one element of an array, and not for an array in it."""
+    if isinstance(value, str | int | bytes | bytearray | memoryview | tuple | Mapping):
+        return True
+    return not (isinstance(value, Sized) and isinstance(value, Iterable))
 
 
 def plain(value: object) -> object:

@@ -30,6 +30,11 @@ def check_fingerprint(table: Table, column: Column, fingerprint: str | None) -> 
         )
 
 
+def is_claimed(column: Column, fingerprint: str | None) -> bool:
+    """Whether `claim_column` has nothing to record."""
+    return fingerprint is None or recorded_fingerprint(column) == fingerprint
+
+
 async def claim_column(
     connection: Connection, table: Table, column: Column, fingerprint: str | None, *, force: bool
 ) -> None:

@@ -70,30 +70,51 @@ async def _may_idle(connection: Connection, target: Table, column: Column) -> bo
 
 
 async def _update(connection: Connection, target: Table, rows: Rows) -> int:
-    column, count = rows.column, len(rows.vectors)
-    same = " AND ".join(f"t.{key.sql} = staged.{key.sql}" for key in rows.columns)
+    count = len(rows.vectors)
     # The inner LIMIT tells the planner how many there are: it thinks vectors so much smaller than
     # they are that it would expect 27 times as many. Of a LIMIT it cannot see it expects a tenth,
     # and looks rows up by their key rather than read the whole table for a hash: its costs are
     # those of a cold disk. In memory, 5,000 of 20,000 rows take 24 ms so, and 28 ms by a hash.
-    status = await connection.execute(
-        f"UPDATE {target.sql} AS t SET {column.sql} = staged.{column.sql} "
-        f"FROM (SELECT * FROM (SELECT * FROM {_STAGED} LIMIT {count}) AS known "
-        f"LIMIT (SELECT {count})) AS staged "
-        f"WHERE {same}"
+    staged = (
+        f"SELECT * FROM (SELECT * FROM {_STAGED} LIMIT {count}) AS known LIMIT (SELECT {count})"
     )
-    changed = int(status.rpartition(" ")[2])
-    if changed < count:
-        keys = ", ".join(f"staged.{key.sql}" for key in rows.columns)
-        missing = await connection.fetch(
-            f"SELECT {keys} FROM {_STAGED} AS staged WHERE NOT EXISTS "
-            f"(SELECT FROM {target.sql} AS t WHERE {same}) LIMIT 5"
-        )
-        logger.warning(
-            "%d of %d ids have no row in %s, among them %s",
-            count - changed,
-            count,
-            target.sql,
-            ", ".join(repr(row[0] if len(row) == 1 else tuple(row)) for row in missing),
-        )
+    changed = await _update_from(connection, target, rows, staged)
+    if changed < count and changed + await _warn_of_missing(connection, target, rows) < count:
+        # Ids that differ here are equal there, such as a UUID and its text: the last is to win.
+        keys = ", ".join(key.sql for key in rows.columns)
+        last = f"SELECT DISTINCT ON ({keys}) * FROM {_STAGED} ORDER BY {keys}, ctid DESC"
+        await _update_from(connection, target, rows, last)
     return changed
+
+
+async def _update_from(connection: Connection, target: Table, rows: Rows, staged: str) -> int:
+    status = await connection.execute(
+        f"UPDATE {target.sql} AS t SET {rows.column.sql} = staged.{rows.column.sql} "
+        f"FROM ({staged}) AS staged WHERE {_same(rows)}"
+    )
+    return int(status.rpartition(" ")[2])
+
+
+async def _warn_of_missing(connection: Connection, target: Table, rows: Rows) -> int:
+    """Name some of the ids that have no row, and count them."""
+    keys = ", ".join(f"staged.{key.sql}" for key in rows.columns)
+    missing = await connection.fetch(
+        f"SELECT {keys}, count(*) OVER () FROM {_STAGED} AS staged WHERE NOT EXISTS "
+        f"(SELECT FROM {target.sql} AS t WHERE {_same(rows)}) LIMIT 5"
+    )
+    if not missing:
+        return 0
+    ids = [tuple(row)[:-1] for row in missing]
+    count: int = missing[0][-1]
+    logger.warning(
+        "%d of %d ids have no row in %s, among them %s",
+        count,
+        len(rows.vectors),
+        target.sql,
+        ", ".join(repr(values[0] if len(values) == 1 else values) for values in ids),
+    )
+    return count
+
+
+def _same(rows: Rows) -> str:
+    return " AND ".join(f"t.{key.sql} = staged.{key.sql}" for key in rows.columns)

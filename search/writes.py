@@ -6,10 +6,10 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.search.binding import Parameters, fetch, plain
+from vla_embeddings.search.binding import Parameters, fetch, is_single, plain
 from vla_embeddings.search.catalog import Column, Table, resolve
 from vla_embeddings.search.copying import Rows, copy_rows
-from vla_embeddings.search.fingerprint import claim_column
+from vla_embeddings.search.fingerprint import claim_column, is_claimed
 from vla_embeddings.search.handles import Handle, connected, has_free_connection
 from vla_embeddings.search.pipeline import Before, store_in_order
 from vla_embeddings.search.staging import update_rows
@@ -103,8 +103,9 @@ async def batch_index_embeddings(
         How many rows were changed.
 
     Raises:
-        As `index_embedding`; the message names the row's place and id. Chunks before it stay
-        written, unless the caller's transaction is rolled back.
+        As `index_embedding`; the message names the row's place and id, or the value that its
+        column cannot hold. Chunks before it stay written, unless the caller's transaction is
+        rolled back.
     """
     staging = asyncio.Lock()
 
@@ -117,11 +118,15 @@ async def batch_index_embeddings(
             column = target.vector_column(embedding_column)
             name = _row_name(chunk.start, ids)
             vectors = checked_matrix(embeddings_given, column, name=name)
+            if before is not None and not is_claimed(column, fingerprint):
+                await before
             await claim_column(connection, target, column, fingerprint, force=force)
-            keys = _keys(target, id_column)
+            keys, places = _keys(target, id_column), list(last.values())
             if len(last) < len(ids):
-                vectors = vectors[list(last.values())]
-            rows = Rows(keys, _id_columns(last, id_column), column, vectors)
+                vectors = vectors[places]
+            rows = Rows(
+                keys, _id_columns(last, id_column), column, vectors, lambda n: name(places[n])
+            )
             return await update_rows(connection, target, rows, before=before, staging=staging)
 
     return await store_in_order(
@@ -165,7 +170,7 @@ async def insert_embeddings(
             await claim_column(connection, target, column, fingerprint, force=force)
             columns = [target.scalar_column(field) for field in fields]
             values = [[row[field] for row in chunk] for field in fields]
-            new = Rows(columns, values, column, vectors)
+            new = Rows(columns, values, column, vectors, name)
             async with connection.transaction():  # a savepoint in the caller's, which it spares
                 inserted += await copy_rows(connection, target.schema, target.name, new)
     return inserted
@@ -244,16 +249,23 @@ def _id_columns(ids: Iterable[Any], id_column: IdColumn) -> list[list[object]]:
 
 def _single(value: object) -> object:
     value = plain(value)
-    if value is None or isinstance(value, (list, dict, set)):
+    try:
+        hash(value)
+    except TypeError:
+        known = False
+    else:
+        known = value is not None and is_single(value)
+    if not known:
         raise InvalidInput(f"An id must be a single value; got {value!r}.")
     return value
 
 
 def _names(id_column: IdColumn) -> Sequence[str]:
-    names = (id_column,) if isinstance(id_column, str) else id_column
-    if not names:
-        raise InvalidInput("id_column must name at least one column.")
-    return names
+    if isinstance(id_column, str):
+        return (id_column,)
+    if not isinstance(id_column, list | tuple) or not id_column:
+        raise InvalidInput(f"id_column must name a column, or several; got {id_column!r}.")
+    return id_column
 
 
 def _keys(table: Table, id_column: IdColumn) -> list[Column]:

@@ -170,7 +170,7 @@ async def test_an_id_that_is_not_of_the_whole_key_is_refused(db: Database) -> No
         item = {"id": value, "embedding": QUERY}
         with pytest.raises(InvalidInput, match="An id must be a"):
             await batch_index_embeddings(db, "by_list", KEYS["by_list"], COLUMN, [item])
-    with pytest.raises(InvalidInput, match="at least one column"):
+    with pytest.raises(InvalidInput, match="must name a column"):
         await index_embedding(db, "by_list", (), (), COLUMN, QUERY)
 
 

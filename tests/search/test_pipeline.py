@@ -10,6 +10,8 @@ import pytest
 from tests.search.conftest import COLUMN, TABLE, unit_vectors
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search import Database, batch_index_embeddings, create_hnsw_index
+from vla_embeddings.search.catalog import resolve
+from vla_embeddings.search.fingerprint import recorded_fingerprint
 from vla_embeddings.search.pipeline import Before, store_in_order
 
 VECTORS = unit_vectors(400, seed=6)
@@ -122,6 +124,21 @@ async def test_of_two_faults_the_first_chunks_is_raised(rows: Database) -> None:
     with pytest.raises(InvalidInput, match="breaks a constraint"):
         await _batch(rows, items())
     assert await _stored(rows) == []
+
+
+async def test_a_chunk_that_fails_leaves_the_columns_model_as_it_was(rows: Database) -> None:
+    items = [*_items(range(1, 101)), *_items(range(101, 201))]
+    items[50] = {"id": 51, "embedding": np.zeros(384)}
+    await batch_index_embeddings(rows, TABLE, "id", COLUMN, _items(range(1, 2)), fingerprint="a")
+
+    with pytest.raises(InvalidInput, match="zero length"):
+        await batch_index_embeddings(
+            rows, TABLE, "id", COLUMN, items, chunk_rows=100, fingerprint="b", force=True
+        )
+
+    async with rows.pool.acquire() as connection:
+        column = (await resolve(connection, TABLE)).column(COLUMN)
+    assert recorded_fingerprint(column) == "a"
 
 
 async def test_what_was_handed_over_is_stored_though_the_source_fails(rows: Database) -> None:

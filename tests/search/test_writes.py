@@ -124,7 +124,14 @@ async def test_a_fault_names_row_and_id_and_spares_the_chunks_before_it(db: Data
         ({"id": 2, "embedding": "x"}, InvalidInput, "expected numbers"),
         ({"id": None, "embedding": VECTORS[0]}, InvalidInput, "An id must be a single value"),
         ({"id": [1], "embedding": VECTORS[0]}, InvalidInput, "An id must be a single value"),
-        ({"id": "x", "embedding": VECTORS[0]}, InvalidInput, 'Column "id" is of type'),
+        ({"id": np.array([2]), "embedding": VECTORS[0]}, InvalidInput, "must be a single value"),
+        ({"id": bytearray(b"2"), "embedding": VECTORS[0]}, InvalidInput, "must be a single value"),
+        ({"id": frozenset({2}), "embedding": VECTORS[0]}, InvalidInput, "must be a single value"),
+        (
+            {"id": "x", "embedding": VECTORS[0]},
+            InvalidInput,
+            r"row 1 \(id 'x'\): column \"id\" is",
+        ),
         ({"id": 2**63, "embedding": VECTORS[0]}, InvalidInput, 'Column "id" is of type'),
         ({"id": 2.5, "embedding": VECTORS[0]}, InvalidInput, 'Column "id" is of type'),
         ({"id": 2}, InvalidInput, 'row 1: expected {"id"'),
@@ -140,6 +147,58 @@ async def test_an_unusable_item_leaves_its_chunk_unwritten(
         await batch_index_embeddings(db, TABLE, "id", COLUMN, [*_items([1]), item])  # type: ignore[list-item]  # wrong on purpose
 
     assert await _stored(db) == {}
+
+
+async def test_a_row_in_place_of_its_id_is_refused(db: Database) -> None:
+    """asyncpg would take it for several ids, and vectors would go to other rows."""
+    await _rows(db, 128)
+    rows = await db.pool.fetch(f"SELECT id, instruction FROM {TABLE} ORDER BY id")
+    items: list[dict[str, object]] = [
+        {"id": row, "embedding": VECTORS[place % len(VECTORS)]} for place, row in enumerate(rows)
+    ]
+
+    with pytest.raises(InvalidInput, match="An id must be a single value; got <Record id=1"):
+        await batch_index_embeddings(db, TABLE, "id", COLUMN, items)
+
+    assert await _stored(db) == {}
+
+
+async def test_a_list_in_place_of_a_value_is_refused(db: Database) -> None:
+    rows = [{"instruction": ["put", "take"], COLUMN: VECTORS[0]}] * 128
+
+    with pytest.raises(InvalidInput, match=r"got \['put', 'take'\], no single value"):
+        await insert_embeddings(db, TABLE, COLUMN, rows)
+
+    assert await db.pool.fetchval(f"SELECT count(*) FROM {TABLE}") == 0
+
+
+async def test_a_value_of_the_wrong_type_is_named_by_its_place_in_the_whole(db: Database) -> None:
+    await _rows(db, 8)
+    items = _items([1, 2, 3, 4, 5, 6, 7, 8])
+    items[5]["id"] = "six"
+
+    with pytest.raises(InvalidInput, match=r"^row 5 \(id 'six'\): column .* got 'six' \("):
+        await batch_index_embeddings(db, TABLE, "id", COLUMN, items, chunk_rows=4)
+
+
+async def test_of_ids_that_are_equal_to_the_server_alone_the_last_vector_wins(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = uuid.uuid4()
+    await db.pool.execute("CREATE TABLE parcels (id uuid PRIMARY KEY, e vector(384))")
+    await db.pool.execute("INSERT INTO parcels VALUES ($1)", key)
+    items = [
+        {"id": key, "embedding": VECTORS[0]},
+        {"id": uuid.uuid4(), "embedding": VECTORS[1]},
+        {"id": str(key), "embedding": VECTORS[2]},
+    ]
+
+    assert await batch_index_embeddings(db, "parcels", "id", "e", items) == 1
+
+    stored = await db.pool.fetchval("SELECT e::real[] FROM parcels")
+    np.testing.assert_array_equal(np.array(stored, np.float32), VECTORS[2])
+    [message] = [m for m in caplog.messages if "no row" in m]
+    assert message.startswith("1 of 3 ids have no row in")
 
 
 async def test_new_rows_are_inserted_with_vectors_and_defaults(db: Database) -> None:
@@ -253,7 +312,7 @@ async def test_rows_of_vectors_alone_can_be_inserted_in_order(db: Database) -> N
         ([{"instruction": "x"}], InvalidInput, "row 0: expected a mapping with"),
         ([{COLUMN: VECTORS[0]}, {COLUMN: VECTORS[0], "id": 1}], InvalidInput, "row 1: expected"),
         ([{COLUMN: VECTORS[0], "colour": 1}], UnknownName, "no column 'colour'"),
-        ([{COLUMN: VECTORS[0], "id": "x"}], InvalidInput, 'Column "id"'),
+        ([{COLUMN: VECTORS[0], "id": "x"}], InvalidInput, 'column "id"'),
         ([{COLUMN: VECTORS[0], "id": 1}] * 2, InvalidInput, "breaks a constraint"),
         ([5], InvalidInput, "row 0: expected a mapping"),
         (5, InvalidInput, "Expected an iterable of rows; got int"),
