@@ -58,7 +58,10 @@ class Database:
                 address without its password.
             InvalidInput: `dsn` is no PostgreSQL address, or `target_session_attrs` is unknown.
         """
-        address = _without_password(dsn)
+        try:
+            address = _without_password(dsn)
+        except ValueError:  # its text may hold the password
+            raise _no_address() from None
         try:
             async with asyncio.timeout(connect_seconds):
                 pool = await asyncpg.create_pool(
@@ -72,9 +75,11 @@ class Database:
                 )
         except Exception as error:
             ours = as_embedding_error(error, address=address)
-            if ours is None:
-                raise
-            raise ours from error
+            if ours is not None:
+                raise ours from error
+            if type(error) is ValueError and "int()" in str(error):
+                raise _no_address() from None
+            raise
         return cls(pool, address=address)
 
     async def close(self) -> None:
@@ -104,9 +109,19 @@ def _checked(attributes: SessionAttributes | None) -> SessionAttribute | None:
     return SessionAttribute(attributes)
 
 
+def _no_address() -> InvalidInput:
+    return InvalidInput(
+        "Expected a PostgreSQL address such as postgresql://user:password@host:5432/database; got "
+        "one that cannot be read. A password's own / : @ ? # are written %2F %3A %40 %3F %23."
+    )
+
+
+_SECRETS = ("password", "sslpassword")
+
+
 def _without_password(dsn: str) -> str:
     parts = urlsplit(dsn)
     userinfo, at, host = parts.netloc.rpartition("@")
     user = userinfo.partition(":")[0]
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "password"]
+    query = [(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRETS]
     return urlunsplit(parts._replace(netloc=user + at + host, query=urlencode(query, safe="/")))

@@ -73,11 +73,6 @@ class IndexDefinition:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         return name.encode()[: _NAME_BYTES - 9].decode(errors="ignore") + f"_{digest}"
 
-    @property
-    def qualified_name(self) -> str:
-        """The quoted name, with the table's schema."""
-        return f"{quoted(self.table.schema)}.{quoted(self.name)}"
-
     def create_statement(self, *, concurrently: bool) -> str:
         """CREATE INDEX; without IF NOT EXISTS, which is content with an invalid index."""
         extension = self.table.extension

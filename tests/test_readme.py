@@ -26,7 +26,7 @@ def _with_our_servers(markdown: str, database: str, redis_url: str) -> str:
     return (
         markdown.replace("postgresql://localhost/robots", database)
         .replace("redis://localhost:6379", redis_url)
-        .replace("EmbeddingService(", "EmbeddingService(config=config, allow_untrained=True, ")
+        .replace("EmbeddingService(", "EmbeddingService(config=config, ")
     )
 
 

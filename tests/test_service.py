@@ -271,6 +271,33 @@ async def test_an_unusable_instruction_says_what_was_expected(
         await service.batch_generate_embeddings(texts=["fine", instruction])
 
 
+async def test_a_batch_may_be_any_iterable(service: EmbeddingService) -> None:
+    frames = np.stack([np.asarray(scene.image) for scene in make_scenes(2)])
+    texts = ["open the drawer", "close the drawer"]
+
+    listed = await service.batch_generate_embeddings(texts=texts, images=list(frames))
+    others = await service.batch_generate_embeddings(texts=np.array(texts), images=frames)
+    generated = await service.batch_generate_embeddings(texts=iter(texts))
+
+    np.testing.assert_array_equal(others["image_embeddings"], listed["image_embeddings"])
+    for batch in (others, generated):
+        np.testing.assert_array_equal(batch["text_embeddings"], listed["text_embeddings"])
+
+
+@pytest.mark.parametrize("name", ["texts", "images"])
+@pytest.mark.parametrize("items", ["open", b"open", None, 7])
+async def test_what_is_no_batch_is_refused(
+    service: EmbeddingService, name: str, items: Any
+) -> None:
+    with pytest.raises(InvalidInput, match=f"{name}: expected a list of them, got "):
+        await service.batch_generate_embeddings(**{name: items})
+
+
+async def test_the_fingerprint_of_no_kind_is_refused(service: EmbeddingService) -> None:
+    with pytest.raises(InvalidInput, match="kind must be one of text, image, clip-text; got"):
+        await service.fingerprint("images")  # type: ignore[arg-type]  # wrong on purpose
+
+
 @pytest.mark.parametrize(
     "image",
     [b"", b"no image", "robot_view.jpg", np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3))],

@@ -60,7 +60,7 @@ class EmbeddingConfig(BaseSettings):
     similarity_threshold: float = Field(0.7, ge=-1.0, le=1.0)
     similarity_top_k: int = Field(10, ge=1, le=10_000)
     use_hnsw_index: bool = True
-    """HNSW, or IVFFlat where false, for the indexes `vla-embeddings db init` creates."""
+    """HNSW, or IVFFlat where false, for what `vla-embeddings index create` and `backfill` make."""
     hnsw_m: int = Field(16, ge=2, le=100)
     hnsw_ef_construction: int = Field(64, ge=4, le=1000)
 
@@ -70,6 +70,10 @@ class EmbeddingConfig(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise ConfigurationError(_explain(error, set(values))) from None
+
+    def name_of_model(self, kind: str) -> str:
+        """The model that embeds what is of this kind: `text`, `image` or `clip-text`."""
+        return self.text_model_name if kind == "text" else self.image_model_name
 
     @field_validator("text_model_name", "image_model_name")
     @classmethod

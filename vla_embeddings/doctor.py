@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from vla_embeddings.cache import EmbeddingCache
 from vla_embeddings.config import EmbeddingConfig
 from vla_embeddings.errors import EmbeddingError
-from vla_embeddings.models import MODELS, ArtifactStore, Precision
+from vla_embeddings.models import ArtifactStore, Kind, Precision, find_model
 from vla_embeddings.runtime import available_cpus, choose_providers, onnxruntime
 from vla_embeddings.runtime.gpu import Gpu, find_gpu
 from vla_embeddings.runtime.wheels import installed_wheels
@@ -105,7 +105,12 @@ def _models(config: EmbeddingConfig) -> Iterator[Finding]:
     store = ArtifactStore(config.models_dir)
     yield Finding("Models folder", "ok", str(store.root))
     precisions: tuple[Precision, ...] = get_args(Precision)
-    for model in MODELS:
+    for kind in get_args(Kind):
+        try:
+            model = find_model(config.name_of_model(kind), kind)
+        except EmbeddingError as error:
+            yield Finding(f"The {kind} model", "broken", str(error))
+            continue
         there: list[Precision] = [
             name for name in precisions if (store.root / model.name / name).exists()
         ]

@@ -1,20 +1,20 @@
 """`EmbeddingService`: instructions and images to vectors, through the cache."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar
+from typing import Any, Self, TypedDict, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.cache import EmbeddingCache, ReadThrough, instruction_key
 from vla_embeddings.config import Device, EmbeddingConfig, embedding_config
-from vla_embeddings.errors import EmbeddingsDisabled, ServiceClosed
+from vla_embeddings.errors import EmbeddingsDisabled, InvalidInput, ServiceClosed
 from vla_embeddings.images import embed_images, key_of
 from vla_embeddings.metrics import GENERATION_SECONDS
-from vla_embeddings.models import Kind, find_model
+from vla_embeddings.models import Kind, Model, find_model
 from vla_embeddings.runtime import (
     ImageInput,
     Lane,
@@ -29,6 +29,7 @@ from vla_embeddings.runtime import (
 from vla_embeddings.windows import in_windows
 
 Vector = NDArray[np.float32]
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Bytes of an image file that are hashed in less time than a thread takes to wake.
@@ -75,9 +76,12 @@ class EmbeddingService:
         settings = LaneSettings.of(config, device, allow_untrained=allow_untrained)
         self._enabled = config.enable_embeddings
         self._cache = cache
-        self._text = text_lane(find_model(config.text_model_name, "text"), settings)
-        self._image = image_lane(find_model(config.image_model_name, "image"), settings)
-        self._query = text_lane(find_model(config.image_model_name, "clip-text"), settings)
+        models: dict[Kind, Model] = {
+            kind: find_model(config.name_of_model(kind), kind) for kind in get_args(Kind)
+        }
+        self._text = text_lane(models["text"], settings)
+        self._image = image_lane(models["image"], settings)
+        self._query = text_lane(models["clip-text"], settings)
         self._lanes: dict[Kind, Lane[Any]] = {
             "text": self._text,
             "image": self._image,
@@ -152,15 +156,15 @@ class EmbeddingService:
 
     async def batch_generate_embeddings(
         self,
-        texts: Sequence[str] = (),
-        images: Sequence[ImageInput] = (),
+        texts: Iterable[str] = (),
+        images: Iterable[ImageInput] = (),
         use_cache: bool = True,
     ) -> BatchEmbeddings:
         """The vectors of many instructions and images.
 
         Args:
-            texts: as for `get_instruction_embedding`; equal ones are computed once.
-            images: as for `get_image_embedding`.
+            texts: each as for `get_instruction_embedding`; equal ones are computed once.
+            images: each as for `get_image_embedding`; an array (n, H, W, 3) is n of them.
             use_cache: look in the cache first, and store the results there.
 
         Raises:
@@ -169,6 +173,7 @@ class EmbeddingService:
             Others: as the methods for one.
         """
         self._require_enabled()
+        texts, images = _listed(texts, "texts"), _listed(images, "images")
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             for index, text in enumerate(texts[start : start + TEXTS_AT_ONCE], start):
                 check_text(text, f"texts[{index}]")
@@ -182,6 +187,8 @@ class EmbeddingService:
 
     async def fingerprint(self, kind: Kind) -> str:
         """Identifies a model, its weights and precision: equal ones give comparable vectors."""
+        if kind not in self._lanes:
+            raise InvalidInput(f"kind must be one of {', '.join(self._lanes)}; got {kind!r}.")
         return await self._lanes[kind].fingerprint()
 
     def provider_report(self) -> list[LoadedModel]:
@@ -259,6 +266,12 @@ class EmbeddingService:
     async def _in_pool(self, work: Callable[[], Result]) -> Result:
         self._require_enabled()  # the service may have been cleaned up since the call began
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _listed(items: Iterable[Item], name: str) -> list[Item]:
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        raise InvalidInput(f"{name}: expected a list of them, got {type(items).__name__}.")
+    return list(items)
 
 
 def _only(vectors: NDArray[np.float32]) -> Vector:

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +58,13 @@ class RecordedService(EmbeddingService):
 
     async def batch_generate_embeddings(
         self,
-        texts: Sequence[str] = (),
-        images: Sequence[ImageInput] = (),
+        texts: Iterable[str] = (),
+        images: Iterable[ImageInput] = (),
         use_cache: bool = True,
     ) -> BatchEmbeddings:
         assert not use_cache
-        assert not images
+        texts = list(texts)
+        assert not list(images)
         if not all(isinstance(text, str) and text.strip() for text in texts):
             raise InvalidInput("One of the texts is blank.")
         vectors = np.stack(await self._embed(texts))

@@ -83,6 +83,37 @@ async def test_a_run_stopped_after_the_drop_has_its_index_rebuilt_by_the_next(
     assert [index.state for index in await list_indexes(db, TABLE)] == ["valid"]
 
 
+async def test_rows_that_come_in_behind_a_run_do_not_keep_its_index_away(
+    db: Database, fill: Fill
+) -> None:
+    await _fill_all_but(db, fill, rows=1000, without=900)
+    index = await create_hnsw_index(db, TABLE, COLUMN)
+    await db.pool.execute(
+        f"CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
+        f"INSERT INTO {TABLE} (instruction) SELECT ''put it down'' "
+        f"WHERE (SELECT count(*) FROM {TABLE}) < 1050; RETURN NULL; END';"
+        f"CREATE TRIGGER follow AFTER UPDATE ON {TABLE} EXECUTE FUNCTION follow()"
+    )
+
+    report = await backfill(db, RecordedService([]), **NAMES)
+
+    assert report.left > 0
+    assert report.index == index.name
+    assert [index.state for index in await list_indexes(db, TABLE)] == ["valid"]
+
+
+async def test_while_another_worker_holds_rows_the_index_is_left_to_it(
+    db: Database, fill: Fill
+) -> None:
+    await _fill_all_but(db, fill, rows=200, without=100)
+    async with db.pool.acquire() as other, other.transaction():
+        await other.execute(f"SELECT FROM {TABLE} WHERE id = 1 FOR UPDATE")
+
+        report = await backfill(db, RecordedService([]), **NAMES)
+
+    assert (report.left, report.plan.index, report.index) == (1, "create", None)
+
+
 @pytest.mark.parametrize("method", ["hnsw", "ivfflat"])
 async def test_an_index_of_another_definition_is_never_dropped(
     db: Database, fill: Fill, method: str

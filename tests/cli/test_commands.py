@@ -202,6 +202,17 @@ def test_an_unusable_variable_is_one_line_not_a_traceback() -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_the_doctor_looks_at_the_models_that_are_configured(models_dir: Path) -> None:
+    environment = {
+        "EMBEDDING_MODELS_DIR": str(models_dir),
+        "EMBEDDING_TEXT_MODEL_NAME": "/nowhere",
+    }
+
+    result = run("doctor", status=1, **environment)
+
+    assert "No text model '/nowhere'" in " ".join(result.stdout.split())
+
+
 def test_the_doctor_finds_what_works(models_dir: Path, postgres_dsn: str, redis_url: str) -> None:
     run("db", "init", EMBEDDING_DATABASE_URL=postgres_dsn)
 

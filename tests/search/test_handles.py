@@ -165,6 +165,7 @@ async def test_what_is_no_handle_is_refused(handle: object) -> None:
         "postgresql://robot:secret@127.0.0.1:1/fleet",
         "postgresql://robot@127.0.0.1:1/fleet?password=secret",
         "postgresql://robot:secret@/fleet?host=/nowhere",
+        "postgresql://robot@127.0.0.1:1/fleet?sslpassword=secret",
     ],
 )
 async def test_a_server_that_is_down_is_named_without_the_password(dsn: str) -> None:
@@ -186,6 +187,21 @@ async def test_a_sqlalchemy_engine_on_a_server_that_is_down_is_named_too() -> No
 async def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidInput, match="scheme is expected"):
         await Database.connect("mysql://localhost/x")
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://robot:sec/ret@localhost/fleet",
+        "postgresql://localhost:port/fleet",
+        "postgresql://[::1/fleet",
+    ],
+)
+async def test_an_address_that_cannot_be_read_is_refused_and_not_shown(dsn: str) -> None:
+    with pytest.raises(InvalidInput, match="Expected a PostgreSQL address such as") as caught:
+        await Database.connect(dsn)
+
+    assert "sec" not in str(caught.value)
 
 
 async def test_a_database_that_does_not_exist_is_said(postgres_dsn: str) -> None:

@@ -35,6 +35,20 @@ async def make_plan(
     )
 
 
+async def count_free(connection: Connection, target: Target) -> int:
+    """Rows of `target` without a vector that no other worker holds at this moment."""
+    parameters = Parameters()
+    condition = " AND ".join(target.pending(parameters))
+    async with working(connection):
+        [(free,)] = await scan(
+            connection,
+            f"SELECT count(*) FROM (SELECT FROM {target.table.sql} AS t WHERE {condition} "
+            "FOR NO KEY UPDATE SKIP LOCKED) AS free",
+            parameters,
+        )
+    return int(free)
+
+
 async def count(connection: Connection, target: Target) -> tuple[int, int]:
     """Rows of the table that have a vector, and rows of `target` that have none."""
     parameters = Parameters()

@@ -50,9 +50,9 @@ class BackfillReport:
     """What one run did.
 
     `embedded` rows got their vector in it, `failed` ones cannot be embedded as they are, and
-    `left` others still had none at its end: because it was stopped, or because another worker
-    held them. `seconds` is the time of embedding, index excluded; `index` is the name of the
-    index that was built.
+    `left` others still had none at its end: because it was stopped, because another worker held
+    them, or because they came in behind it. `seconds` is the time of embedding, index excluded;
+    `index` is the name of the index that was built.
     """
 
     plan: BackfillPlan

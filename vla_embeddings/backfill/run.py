@@ -8,7 +8,7 @@ from vla_embeddings.backfill.column import claim
 from vla_embeddings.backfill.engine import Engine, LocalEngine, Work
 from vla_embeddings.backfill.indexing import build_index, drop_indexes
 from vla_embeddings.backfill.pace import check_rate
-from vla_embeddings.backfill.plan import count, make_plan
+from vla_embeddings.backfill.plan import count, count_free, make_plan
 from vla_embeddings.backfill.report import (
     BackfillPlan,
     BackfillProgress,
@@ -34,7 +34,7 @@ async def backfill(
     source_column: str,
     embedding_column: str,
     kind: Kind = "text",
-    root: Path | None = None,
+    root: Path | str | None = None,
     filters: Filters | None = None,
     replace: bool = False,
     rows_per_second: float | None = None,
@@ -93,13 +93,13 @@ async def backfill(
         target = await find_target(
             connection, table, source_column, embedding_column, kind=kind, filters=filters
         )
-        check_root(target, root)
+        folder = check_root(target, root)
         await check_model(service, target)
         plan = await make_plan(connection, target, fingerprint, replace=replace, index=index)
         if dry_run:
             return BackfillReport(plan, left=plan.pending, dry_run=True)
         await claim(connection, target, fingerprint, replace=replace)
-    work = Work(target, fingerprint, plan.pending, root, rows_per_second)
+    work = Work(target, fingerprint, plan.pending, folder, rows_per_second)
     tell, stop = progress or _silent, stop or asyncio.Event()
     if plan.index == "rebuild":
         await drop_indexes(db, target)
@@ -128,12 +128,14 @@ async def _finish(
     stop: asyncio.Event,
     progress: Progress,
 ) -> tuple[int, str | None]:
-    """The rows that are left, and the index that was built where none are."""
+    """The rows that are left, and the index that was built where nobody works at them."""
     async with connected(db) as connection:
         _, without = await count(connection, work.target)
+        held = without - await count_free(connection, work.target)
     left = max(0, without - len(tally.failed))
-    # A worker that still holds rows will build the index after them.
-    if plan.index == "leave" or left or stop.is_set():
+    # A worker that still holds rows will build the index after them. Rows that came in behind the
+    # run are the next one's: on a busy table there always are some.
+    if plan.index == "leave" or held > 0 or stop.is_set():
         return left, None
     return left, (await build_index(db, work.target, progress)).name
 

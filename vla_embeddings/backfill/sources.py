@@ -58,7 +58,7 @@ def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -
     return partial(_embed_each, embed_file)
 
 
-def check_root(target: Target, root: Path | None) -> Path | None:
+def check_root(target: Target, root: Path | str | None) -> Path | None:
     """The folder that paths start from, without links; None where the sources are no paths.
 
     Raises:
@@ -68,9 +68,9 @@ def check_root(target: Target, root: Path | None) -> Path | None:
         if root is not None:
             raise InvalidInput(f"root is for images by path; {target.source.sql} holds none.")
         return None
-    if root is None or not root.is_dir():
+    if root is None or not Path(root).is_dir():
         raise InvalidInput(f"root must be the folder that the images are below; got {root}.")
-    return root.resolve()
+    return Path(root).resolve()
 
 
 async def check_model(service: EmbeddingService, target: Target) -> None:

@@ -197,6 +197,11 @@ def _lines(report: "BackfillReport") -> Iterator[str]:
     )
     if report.index:
         yield f"Built the index {report.index}."
+    elif plan.index == "rebuild":
+        yield (
+            "The column's index was dropped. The run that ends the work builds it again; so does "
+            f"vla-embeddings index create {plan.table} {plan.embedding_column}"
+        )
     if report.left:
         yield f"{report.left:,} rows are left, to the next run or to workers still at it."
     if report.failed:

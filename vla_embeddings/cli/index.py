@@ -251,7 +251,7 @@ def _show(indexes: "list[VectorIndex]", *, as_json: bool) -> None:
     for index in indexes:
         options = " ".join(f"{name}={value}" for name, value in index.options.items())
         shown.add_row(
-            index.name,
+            f"{index.schema}.{index.name}",
             f"{index.table}.{index.column}",
             index.method + (" half" if index.half else ""),
             index.metric,
