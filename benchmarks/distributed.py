@@ -1,6 +1,6 @@
 """What the Ray engine of the backfill costs beside the local one, on the same CPUs.
 
-    .venv/bin/python -m benchmarks.distributed [--rows 20000] [--rounds 3] [--json FILE]
+    .venv/bin/python -m benchmarks.distributed [--rows 50000] [--rounds 3] [--json FILE]
 
 Both fill the same table of an embedded PostgreSQL with MiniLM's vectors, in turns (A B A B ...);
 Ray with as many workers as there are CPUs, started and ended within each of its runs. The speed
@@ -133,7 +133,7 @@ def show(turns: dict[str, list[Turn]], rows: int) -> None:
 def main() -> None:
     """Compare, show and save; with --engine, one run alone."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)

@@ -17,11 +17,6 @@ class Spread:
     median: float
     high: float
 
-    @property
-    def differs_from_one(self) -> bool:
-        """For a ratio: whether it is more than the noise of its measurement."""
-        return not self.low <= 1 <= self.high
-
 
 def quartiles(values: Sequence[float]) -> Spread:
     """The median between the first and the third quartile."""
