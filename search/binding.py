@@ -15,6 +15,8 @@ from vla_embeddings.search.handles import Connection
 WHOLE_NUMBERS = {"pg_catalog.int2": ">i2", "pg_catalog.int4": ">i4", "pg_catalog.int8": ">i8"}
 """Types of whole numbers, and NumPy's name of their binary form."""
 
+_ELEMENTS = (int, str, bytes, bytearray, memoryview, tuple, Mapping)
+
 
 class Parameters:
     """The values `$1`, `$2`, ... of one statement, in order."""
@@ -102,7 +104,7 @@ def _single(value: object, column: Column) -> object:
 
 def is_single(value: object) -> bool:
     """Whether asyncpg takes `value` for one element of an array, and not for an array in it."""
-    if isinstance(value, str | int | bytes | bytearray | memoryview | tuple | Mapping):
+    if isinstance(value, _ELEMENTS):
         return True
     return not (isinstance(value, Sized) and isinstance(value, Iterable))
 
