@@ -16,6 +16,8 @@ SessionAttributes = Literal[
 ]
 """Which servers will do, as libpq's parameter of this name has them."""
 
+_SECRETS = ("password", "sslpassword")
+
 
 class Database:
     """A pool of asyncpg connections, passed as `db` to every function of `search`.
@@ -114,9 +116,6 @@ def _no_address() -> InvalidInput:
         "Expected a PostgreSQL address such as postgresql://user:password@host:5432/database; got "
         "one that cannot be read. A password's own / : @ ? # are written %2F %3A %40 %3F %23."
     )
-
-
-_SECRETS = ("password", "sslpassword")
 
 
 def _without_password(dsn: str) -> str:

@@ -9,6 +9,7 @@ import re
 from vla_embeddings.errors import InvalidInput, SearchError
 from vla_embeddings.search.catalog import Column, Table, forget, resolve
 from vla_embeddings.search.handles import Connection
+from vla_embeddings.search.pipeline import Before
 
 _MARK = re.compile(r"^vla-embeddings: (.+)$", re.MULTILINE)
 
@@ -30,17 +31,19 @@ def check_fingerprint(table: Table, column: Column, fingerprint: str | None) -> 
         )
 
 
-def is_claimed(column: Column, fingerprint: str | None) -> bool:
-    """Whether `claim_column` has nothing to record."""
-    return fingerprint is None or recorded_fingerprint(column) == fingerprint
-
-
 async def claim_column(
-    connection: Connection, table: Table, column: Column, fingerprint: str | None, *, force: bool
+    connection: Connection,
+    table: Table,
+    column: Column,
+    fingerprint: str | None,
+    *,
+    force: bool,
+    before: Before = None,
 ) -> None:
     """Check `fingerprint` before writing, and record it where nothing (or, by `force`, else) is.
 
-    Two writers that come first at the same time are put in order by the table's lock.
+    `before` is awaited where there is something to record. Two writers that come first at the
+    same time are put in order by the table's lock.
     """
     if fingerprint is None:
         return
@@ -49,6 +52,8 @@ async def claim_column(
     recorded = recorded_fingerprint(column)
     if recorded == fingerprint:
         return
+    if before is not None:
+        await before
     if recorded is not None and not force:
         check_fingerprint(table, column, fingerprint)
     async with connection.transaction():

@@ -9,7 +9,7 @@ from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.binding import Parameters, fetch, is_single, plain
 from vla_embeddings.search.catalog import Column, Table, resolve
 from vla_embeddings.search.copying import Rows, copy_rows
-from vla_embeddings.search.fingerprint import claim_column, is_claimed
+from vla_embeddings.search.fingerprint import claim_column
 from vla_embeddings.search.handles import Handle, connected, has_free_connection
 from vla_embeddings.search.pipeline import Before, store_in_order
 from vla_embeddings.search.staging import update_rows
@@ -118,9 +118,7 @@ async def batch_index_embeddings(
             column = target.vector_column(embedding_column)
             name = _row_name(chunk.start, ids)
             vectors = checked_matrix(embeddings_given, column, name=name)
-            if before is not None and not is_claimed(column, fingerprint):
-                await before
-            await claim_column(connection, target, column, fingerprint, force=force)
+            await claim_column(connection, target, column, fingerprint, force=force, before=before)
             keys, places = _keys(target, id_column), list(last.values())
             if len(last) < len(ids):
                 vectors = vectors[places]

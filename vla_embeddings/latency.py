@@ -67,10 +67,8 @@ def installed(config: EmbeddingConfig, device: Device = "cpu") -> list[Artifact]
         ModelNotFound: there is none.
     """
     store = ArtifactStore(config.models_dir)
-    models = (
-        find_model(config.text_model_name, "text"),
-        find_model(config.image_model_name, "image"),
-    )
+    kinds: tuple[Kind, ...] = ("text", "image")
+    models = [find_model(config.name_of_model(kind), kind) for kind in kinds]
     found = [
         store.open(model, precision)
         for model in models

@@ -131,12 +131,13 @@ async def _finish(
     """The rows that are left, and the index that was built where nobody works at them."""
     async with connected(db) as connection:
         _, without = await count(connection, work.target)
-        held = without - await count_free(connection, work.target)
-    left = max(0, without - len(tally.failed))
-    # A worker that still holds rows will build the index after them. Rows that came in behind the
-    # run are the next one's: on a busy table there always are some.
-    if plan.index == "leave" or held > 0 or stop.is_set():
-        return left, None
+        left = max(0, without - len(tally.failed))
+        if plan.index == "leave" or stop.is_set():
+            return left, None
+        # A worker that still holds rows will build the index after them. Rows that came in behind
+        # the run are the next one's: on a busy table there always are some.
+        if without and await count_free(connection, work.target) < without:
+            return left, None
     return left, (await build_index(db, work.target, progress)).name
 
 
