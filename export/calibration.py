@@ -41,6 +41,9 @@ class Range:
         """The largest magnitude of each channel."""
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
+    def __truediv__(self, factors: NDArray[np.float32]) -> "Range":
+        return Range(self.low / factors, self.high / factors)
+
     def __or__(self, other: "Range") -> "Range":
         return Range(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 from onnxruntime.transformers.onnx_model import OnnxModel
 
+from vla_embeddings.export.biases import move_biases
 from vla_embeddings.export.calibration import calibration_feeds
 from vla_embeddings.export.layer_norm import split_skip_layer_norms
 from vla_embeddings.export.quantization import RECIPES, quantize_graph
@@ -25,23 +26,21 @@ def write_precision(traced: Path, artifact: Artifact) -> None:
     """
     match artifact.manifest.precision:
         case "fp32":
-            onnx.save(_for_cpu(traced), artifact.graph)
+            graph = onnx.load(traced)
+            move_biases(graph)
+            split_skip_layer_norms(graph)
+            onnx.save(graph, artifact.graph)
         case "fp16":
-            graph = OnnxModel(onnx.load(traced))
-            graph.convert_float_to_float16(keep_io_types=True, use_symbolic_shape_infer=True)
-            graph.save_model_to_file(str(artifact.graph))
+            model = OnnxModel(onnx.load(traced))
+            model.convert_float_to_float16(keep_io_types=True, use_symbolic_shape_infer=True)
+            model.save_model_to_file(str(artifact.graph))
         case "int8":
             recipe = RECIPES[artifact.manifest.kind]
-            quantized = quantize_graph(_for_cpu(traced), recipe, calibration_feeds(artifact))
-            onnx.save(quantized, artifact.graph)
+            graph = onnx.load(traced)
+            split_skip_layer_norms(graph)
+            onnx.save(quantize_graph(graph, recipe, calibration_feeds(artifact)), artifact.graph)
         case "fp16-tensorrt":
             write_tensorrt_graph(traced, artifact.graph)
-
-
-def _for_cpu(fused: Path) -> onnx.ModelProto:
-    graph = onnx.load(fused)
-    split_skip_layer_norms(graph)
-    return graph
 
 
 def count_operators(graph: Path, names: Collection[str]) -> dict[str, int]:

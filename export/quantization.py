@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from vla_embeddings.export.activations import Piece, Term, one_term, two_terms
 from vla_embeddings.export.calibration import Feeds, Range, observe
-from vla_embeddings.export.smoothing import smoothing_factors
+from vla_embeddings.export.smoothing import smooth_graph, smoothing_factors
+from vla_embeddings.export.wiring import Wiring
 from vla_embeddings.models import Kind
 
 WEIGHT_LEVELS = 63
@@ -23,8 +24,6 @@ SMALLEST = 1e-8  # the largest weight of an output that has none
 CONTRIB = "com.microsoft"
 
 INT8_OPERATORS = ("QAttention", "MatMulIntegerToFloat")
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,10 @@ class Recipe:
     """Ends of the names of the MatMuls whose activation is the sum of two 8-bit terms."""
     wide_alpha: float = 0.4
     """`alpha` of those, whose activations need less smoothing."""
+
+    def is_wide(self, readers: Sequence[NodeProto]) -> bool:
+        """Whether what these products read is the sum of two terms."""
+        return any(reader.name.endswith(self.wide) for reader in readers)
 
 
 # A few of the 1,536 inputs of MiniLM's FFN outputs are a hundred times the others, and reach
@@ -58,60 +61,79 @@ def quantize_graph(graph: ModelProto, recipe: Recipe, batches: Iterable[Feeds]) 
         batches: calibration inputs; values beyond all that they cause will be clipped.
 
     Returns:
-        A graph of the same inputs and outputs. Attention has become QAttention, and MatMul
-        MatMulIntegerToFloat, each in ONNX Runtime's domain.
+        A graph of the same inputs and outputs. Attention has become QAttention, and MatMul with
+        its bias MatMulIntegerToFloat, each in ONNX Runtime's domain.
     """
-    weights = {
-        entry.name: numpy_helper.to_array(entry)
-        for entry in graph.graph.initializer
-        if entry.data_type == TensorProto.FLOAT
+    smoothed = ModelProto()
+    smoothed.CopyFrom(graph)
+    wiring = Wiring(smoothed)
+    products = wiring.products()
+    ranges = observe(graph, list(products), batches)
+    factors = {
+        activation: smoothing_factors(
+            ranges[activation].magnitude,
+            np.hstack([wiring.constant_of(reader, 1) for reader in readers]),
+            recipe.wide_alpha if recipe.is_wide(readers) else recipe.alpha,
+        )
+        for activation, readers in products.items()
     }
-    readers = _readers(graph, weights)
-    ranges = observe(graph, list(readers), batches)
-    replaced = {reader.output[0] for group in readers.values() for reader in group}
+    divided = smooth_graph(smoothed, factors)
+    seen = {divided[name]: ranges[name] / factors[name] for name in products}
+    return _round_products(smoothed, seen, recipe)
+
+
+def _round_products(graph: ModelProto, seen: Mapping[str, Range], recipe: Recipe) -> ModelProto:
+    """The graph with its products in 8 bits; `seen` has the ranges of what they read."""
+    wiring = Wiring(graph)
+    groups = {
+        activation: [_with_bias(wiring, reader) for reader in readers]
+        for activation, readers in wiring.products().items()
+    }
+    replaced = {name for group in groups.values() for product in group for name in product.outputs}
     # Other nodes stay where they are; a group comes where its first product was.
     nodes: list[NodeProto] = []
     tensors: list[TensorProto] = []
-    for node in graph.graph.node:
+    for node in wiring.nodes:
         if node.output[0] not in replaced:
             nodes.append(node)
-        elif group := readers.pop(node.input[0], []):
-            piece = _quantize_group(group, ranges[node.input[0]], weights, recipe)
+        elif group := groups.pop(node.input[0], []):
+            piece = _round_group(group, seen[node.input[0]], wiring, recipe)
             nodes += piece.nodes
             tensors += piece.tensors
     return _assemble(graph, nodes, tensors)
 
 
-def _readers(graph: ModelProto, weights: Weights) -> dict[str, list[NodeProto]]:
-    """The products to quantise, by the activation that they read."""
-    readers: dict[str, list[NodeProto]] = {}
-    for node in graph.graph.node:
-        if node.op_type in ("Attention", "MatMul") and node.input[1] in weights:
-            readers.setdefault(node.input[0], []).append(node)
-    return readers
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """A product, and the name of the bias that is added to it, or none."""
+
+    node: NodeProto
+    bias: str
+    outputs: tuple[str, ...]
+    """The product's, and the sum's."""
 
 
-def _quantize_group(
-    readers: Sequence[NodeProto], seen: Range, weights: Weights, recipe: Recipe
-) -> Piece:
-    """One activation, smoothed and quantised, and the products that read it."""
-    activation = readers[0].input[0]
-    matrices = [weights[reader.input[1]] for reader in readers]
-    wide = any(reader.name.endswith(recipe.wide) for reader in readers)
-    alpha = recipe.wide_alpha if wide else recipe.alpha
-    factors = smoothing_factors(seen.magnitude, np.hstack(matrices), alpha)
+def _with_bias(wiring: Wiring, node: NodeProto) -> _Product:
+    (product,) = node.output
+    after = wiring.only_reader(product)
+    if node.op_type == "MatMul" and after is not None and after.op_type == "Add":
+        (other,) = (name for name in after.input if name != product)
+        columns = wiring.constant_of(node, 1).shape[1:]
+        if (bias := wiring.constant(other)) is not None and bias.shape == columns:
+            return _Product(node, other, (product, after.output[0]))
+    return _Product(node, "", (product,))
+
+
+def _round_group(group: Sequence[_Product], seen: Range, wiring: Wiring, recipe: Recipe) -> Piece:
+    """One activation in 8 bits, and the products that read it."""
     piece = Piece()
-    inverse = piece.constant(f"{activation}_inverse", 1 / factors)
-    smoothed = f"{activation}_smoothed"
-    piece.nodes.append(helper.make_node("Mul", [activation, inverse], [smoothed]))
-    low, high = float((seen.low / factors).min()), float((seen.high / factors).max())
-    quantize = two_terms if wide else one_term
-    terms = quantize(piece, smoothed, low, high)
-    for reader, matrix in zip(readers, matrices, strict=True):
-        rounded, steps = _round_weights(matrix * factors[:, None])
-        values = piece.constant(f"{reader.name}_weight", rounded)
-        scales = piece.constant(f"{reader.name}_weight_scale", steps)
-        piece.nodes.extend(_products(reader, terms, values, scales))
+    quantize = two_terms if recipe.is_wide([product.node for product in group]) else one_term
+    terms = quantize(piece, group[0].node.input[0], float(seen.low.min()), float(seen.high.max()))
+    for product in group:
+        rounded, steps = _round_weights(wiring.constant_of(product.node, 1))
+        values = piece.constant(f"{product.node.name}_weight", rounded)
+        scales = piece.constant(f"{product.node.name}_weight_scale", steps)
+        piece.nodes.extend(_sum(product, terms, values, scales))
     return piece
 
 
@@ -123,26 +145,31 @@ def _round_weights(
     return np.rint(matrix / steps).astype(np.int8), steps
 
 
-def _products(node: NodeProto, terms: Sequence[Term], values: str, scales: str) -> list[NodeProto]:
-    """The node with quantised weights, once for each term of its activation, and their sum."""
+def _sum(product: _Product, terms: Sequence[Term], values: str, scales: str) -> list[NodeProto]:
+    """The product with quantised weights, once for each term of its activation, and their sum."""
+    node, output = product.node, product.outputs[-1]
     if len(terms) == 1:
-        return [_product(node, terms[0], values, scales, node.output[0])]
-    outputs = [f"{term.quantized}_product" for term in terms]
-    products = [
-        _product(node, term, values, scales, output)
-        for term, output in zip(terms, outputs, strict=True)
+        return [_in_8_bits(node, terms[0], values, scales, product.bias, output)]
+    first, second = (f"{term.quantized}_product" for term in terms)
+    return [
+        _in_8_bits(node, terms[0], values, scales, product.bias, first),
+        _in_8_bits(node, terms[1], values, scales, "", second),
+        helper.make_node("Add", [first, second], [output]),
     ]
-    return [*products, helper.make_node("Add", outputs, node.output)]
 
 
-def _product(node: NodeProto, term: Term, values: str, scales: str, output: str) -> NodeProto:
-    inputs = [term.quantized, values, term.scale, scales, term.zero]
-    operator = "MatMulIntegerToFloat"
+def _in_8_bits(
+    node: NodeProto, term: Term, values: str, scales: str, bias: str, output: str
+) -> NodeProto:
     if node.op_type == "Attention":
         operator = "QAttention"
-        bias, *mask = node.input[2:4]
+        own_bias, *mask = node.input[2:4]
         mask = mask or [""]
-        inputs = [term.quantized, values, bias, term.scale, scales, *mask, term.zero]
+        inputs = [term.quantized, values, own_bias, term.scale, scales, *mask, term.zero]
+    else:
+        operator = "MatMulIntegerToFloat"
+        inputs = [term.quantized, values, term.scale, scales, term.zero]
+        inputs += ["", bias] if bias else []  # weights have no zero point
     product = helper.make_node(operator, inputs, [output], output, domain=CONTRIB)
     product.attribute.extend(node.attribute)
     return product
