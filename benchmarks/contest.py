@@ -44,6 +44,8 @@ class Work:
     """A part of one input is a single call, a longer one a batch call."""
     warm_up: slice
     limits: Sequence[Limit] = ()
+    pause: float = 0.0
+    """Seconds of rest before each part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,9 @@ class Contest:
         """Let them and the work's limits take turns."""
         contenders: list[Contender] = [*self.embedders, *work.limits]
         advance = self._track(work.name, len(contenders) * len(work.turns))
-        timings = interleave(contenders, work.turns, warm_up=work.warm_up, advance=advance)
+        timings = interleave(
+            contenders, work.turns, warm_up=work.warm_up, pause=work.pause, advance=advance
+        )
         return list(starmap(Standing, zip_longest(timings, self.precisions, self.qualities)))
 
 

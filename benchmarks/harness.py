@@ -60,6 +60,7 @@ def interleave(
     turns: Sequence[Sequence[slice]],
     *,
     warm_up: slice,
+    pause: float = 0.0,
     advance: Advance = lambda steps: None,
 ) -> list[Timings]:
     """Time all contenders on every turn's parts, one after the other.
@@ -71,6 +72,7 @@ def interleave(
         contenders: never two at work at once.
         turns: parts of the inputs, the same for all.
         warm_up: embedded untimed, some times at first and once at the start of each turn.
+        pause: seconds of rest before each part.
         advance: told of every contender's turn.
     """
     for contender in contenders:
@@ -80,7 +82,7 @@ def interleave(
         for contender in contenders if number % 2 == 0 else reversed(contenders):
             time.sleep(SETTLE_SECONDS)
             contender.seconds([warm_up])
-            seconds = contender.seconds(parts)
+            seconds = _seconds(contender, parts, pause)
             collected[contender.name].append(
                 tuple(
                     total / (part.stop - part.start)
@@ -89,3 +91,13 @@ def interleave(
             )
             advance(1)
     return [Timings(name, tuple(turns)) for name, turns in collected.items()]
+
+
+def _seconds(contender: Contender, parts: Sequence[slice], pause: float) -> list[float]:
+    if not pause:
+        return contender.seconds(parts)
+    seconds = []
+    for part in parts:
+        time.sleep(pause)
+        seconds += contender.seconds([part])
+    return seconds

@@ -10,7 +10,14 @@ from benchmarks.limits.bandwidth import BandwidthLimit
 from benchmarks.limits.gemm import gemm_limits
 from benchmarks.results import Findings, Verdict
 from benchmarks.rows import in_unit, speed_rows
-from benchmarks.targets import LATENCY, ONE_IMAGE, ONE_INSTRUCTION, Target, targets_of
+from benchmarks.targets import (
+    LATENCY,
+    ONE_IMAGE,
+    ONE_INSTRUCTION,
+    PACED_INSTRUCTION,
+    Target,
+    targets_of,
+)
 from vla_embeddings.latency import TOKENS, of_length
 from vla_embeddings.models import Kind
 from vla_embeddings.runtime.tokens import Tokenizer
@@ -18,6 +25,9 @@ from vla_embeddings.runtime.tokens import Tokenizer
 FIRST = slice(0, 1)
 LENGTHS = (8, 16, 32, 64, 128, 256)
 """Tokens of the instructions of the curve; 256 is MiniLM's limit."""
+PAUSE = 0.02
+"""Seconds between the calls of a robot that acts 50 times a second. Threads sleep meanwhile, and
+what wakes them counts."""
 
 
 def run(bench: Bench) -> Findings:
@@ -32,16 +42,18 @@ def _instructions(bench: Bench) -> Findings:
     limits: list[Limit] = [*gemm_limits(lambda _: minilm_flops([TOKENS]))]
     limits.append(BandwidthLimit(MINILM.weight_bytes))
     work = Work(ONE_INSTRUCTION, turns, warm_up=FIRST, limits=limits)
+    seldom = _turns(size.latency_turns, -(-size.instruction_calls // 4), len(texts))
+    paced = Work(PACED_INSTRUCTION, seldom, warm_up=FIRST, pause=PAUSE)
     lengthy = texts_of_tokens(bench)
     parts = {
         float(length): slice(place, place + 1)
         for place, length in enumerate(LENGTHS, start=len(texts))
     }
     with contest(bench, "text", [*texts, *lengthy]) as field:
-        findings = _findings(field, work, bench, "text")
+        findings = [_findings(field, work, bench, "text"), _findings(field, paced, bench, "text")]
         growing = field.hold(curve_work("one instruction, by tokens", parts, size.curve_turns))
-    findings.series.extend(curves("latency-tokens", "tokens", parts, growing))
-    return findings
+    series = curves("latency-tokens", "tokens", parts, growing)
+    return Findings.joined([*findings, Findings([], [], field.absences, series)])
 
 
 def _images(bench: Bench) -> Findings:
@@ -50,7 +62,8 @@ def _images(bench: Bench) -> Findings:
     limits = gemm_limits(lambda _: clip_image_flops())
     with contest(bench, "image", jpegs) as field:
         work = Work(ONE_IMAGE, turns, warm_up=FIRST, limits=limits)
-        return _findings(field, work, bench, "image")
+        findings = _findings(field, work, bench, "image")
+    return Findings.joined([findings, Findings([], [], field.absences)])
 
 
 def texts_of_tokens(bench: Bench) -> list[str]:
@@ -87,7 +100,7 @@ def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:
         for verdict in _verdicts(target, standing, standings)
     ]
     rows = speed_rows(work, standings, bench, kind, "ms")
-    return Findings(rows, verdicts, field.absences)
+    return Findings(rows, verdicts, [])
 
 
 def _verdicts(target: Target, ours: Standing, standings: Sequence[Standing]) -> Iterator[Verdict]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from vla_embeddings.models import Precision
 
 ONE_INSTRUCTION = "one instruction, 12 tokens"
+PACED_INSTRUCTION = "one instruction, 20 ms after the last"
 ONE_IMAGE = "one 640x480 JPEG"
 INSTRUCTIONS = "instructions in bulk"
 IMAGES = "640x480 JPEGs in bulk"

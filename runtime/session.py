@@ -1,5 +1,6 @@
 """One ONNX Runtime session per model, made so that nothing falls back in silence."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +13,7 @@ from vla_embeddings.models import Artifact
 from vla_embeddings.runtime.gpu_session import open_gpu_session
 from vla_embeddings.runtime.placement import RECORD_PLACEMENT, Placement, placement
 from vla_embeddings.runtime.providers import ProviderChoice, onnxruntime
+from vla_embeddings.runtime.threads import priority
 
 SPIN_US = 20
 """How long a thread of a session looks for more work before it sleeps, in microseconds.
@@ -100,8 +102,22 @@ def _options(ort: Any, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
+    if places := _places(threads):
+        options.add_session_config_entry("session.intra_op_thread_affinities", places)
     options.add_session_config_entry(RECORD_PLACEMENT, "1")
     # A plan is kept for every shape ever seen, which grows without end on mixed lengths.
     options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors; a fallback is an error of ours
     return options
+
+
+def _places(threads: int) -> str:
+    """A CPU for each thread but the caller's, in ONNX Runtime's form; none where they may move.
+
+    A kernel may wake a thread on its waker's CPU while another idles. But fewer threads than CPUs
+    may share them with others of their kind, and those of low priority keep out of the way.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    if threads != len(cpus) or priority() > 0:
+        return ""
+    return ";".join(str(cpu + 1) for cpu in cpus[1:])  # it counts from 1

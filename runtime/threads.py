@@ -20,6 +20,11 @@ def available_cpus() -> int:
     return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
 
 
+def priority() -> int:
+    """How far the calling thread lets others go first: `nice`, 0 as usual, 19 at most."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
 def lower_priority(nice: int, further: int = 0) -> None:
     """Let the machine's other threads go before the calling one, and before those it starts.
 
@@ -31,11 +36,10 @@ def lower_priority(nice: int, further: int = 0) -> None:
     """
     if sys.platform != "linux":
         return
-    thread = threading.get_native_id()
-    now = os.getpriority(os.PRIO_PROCESS, thread)
+    now = priority()
     wanted = min(19, max(nice, now) + further)
     if wanted > now:  # to less would need a privilege
-        os.setpriority(os.PRIO_PROCESS, thread, wanted)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), wanted)
 
 
 def _cgroup_quota() -> float | None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from benchmarks.harness import Timings, interleave
@@ -125,3 +126,26 @@ def test_the_interval_of_twelve_turns_leaves_out_one_at_each_end() -> None:
 def test_the_interval_of_few_turns_is_their_range() -> None:
     spread = median_interval([3.0, 1.0, 2.0])
     assert (spread.low, spread.median, spread.high) == (1, 2, 3)
+
+
+def test_a_pause_is_made_before_every_part_and_not_timed() -> None:
+    @dataclass
+    class Watching:
+        """Notes when it is called, but for warming up."""
+
+        name: str
+        times: list[float]
+
+        def seconds(self, parts: Sequence[slice]) -> list[float]:
+            if parts[0] != WARM_UP:
+                self.times.append(time.perf_counter())
+            return [0.001] * len(parts)
+
+    watching = Watching("watching", [])
+    turns = [[slice(1, 2)] * 3] * 2
+
+    [timings] = interleave([watching], turns, warm_up=WARM_UP, pause=0.01)
+
+    assert timings.turns == ((0.001,) * 3,) * 2
+    assert len(watching.times) == 6
+    assert min(np.diff(watching.times)) >= 0.01

@@ -1,5 +1,6 @@
 """A session runs what was asked for, where it was asked for, or says why not."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,43 @@ def test_layer_norms_of_a_cpu_graph_stay_apart_from_their_additions(
     operators = Counter(node.op_type for node in onnx.load(optimized).graph.node)
     assert operators["LayerNormalization"] == 13
     assert operators["SkipLayerNormalization"] == 0
+
+
+def _cpus_of_new_threads(minilm: Artifact, threads: int) -> list[set[int]]:
+    """Where each thread that a session starts may run."""
+    before = set(os.listdir("/proc/self/task"))
+    loaded = Session.load(minilm, CPU_CHOICE, threads=threads)
+    started = set(os.listdir("/proc/self/task")) - before
+    assert loaded.dimension == 384
+    return [os.sched_getaffinity(int(thread)) for thread in started]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one CPU")
+def test_threads_for_all_cpus_have_one_each_but_the_callers(minilm: Artifact) -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+
+    places = _cpus_of_new_threads(minilm, len(cpus))
+
+    assert sorted(places, key=min) == [{cpu} for cpu in cpus[1:]]
+
+
+def test_threads_of_low_priority_run_on_any_cpu(
+    minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpus = os.sched_getaffinity(0)
+    monkeypatch.setattr(session, "priority", lambda: 5)
+
+    places = _cpus_of_new_threads(minilm, len(cpus))
+
+    assert places == [cpus] * (len(cpus) - 1)
+
+
+def test_threads_for_other_than_all_cpus_run_on_any(minilm: Artifact) -> None:
+    cpus = os.sched_getaffinity(0)
+
+    places = _cpus_of_new_threads(minilm, len(cpus) + 1)
+
+    assert places == [cpus] * len(cpus)
 
 
 def test_a_loaded_graph_tells_which_provider_runs_its_operators(minilm: Artifact) -> None:
