@@ -73,7 +73,7 @@ async def _record(bench: Bench, count: int, away: float) -> tuple[int, float]:
             _accept(recorder, range(count * 2 // 5, count))
             await asyncio.sleep(away)
         started = time.perf_counter()
-        await recorder.close(seconds=FLUSH_SECONDS)
+        await recorder.flush(seconds=FLUSH_SECONDS)
         seconds = time.perf_counter() - started
         stored = await db.pool.fetchval(
             "SELECT count(instruction_embedding) FROM instruction_analytics"
@@ -92,7 +92,8 @@ def _recorder(service: EmbeddingService, db: Database) -> Recorder:
 def _accept(recorder: Recorder, ids: range) -> None:
     vectors = np.random.default_rng(0).standard_normal((len(ids), 384), np.float32)
     for number, vector in zip(ids, vectors, strict=True):
-        recorder.accept(Inference(number, CUSTOMER, None), "instruction", vector)
+        inference = Inference(number, CUSTOMER, None)
+        recorder.accept(inference, "instruction", vector, agreed=True)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import numpy as np
@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from tests.inference.outage import Proxy
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.inference import Embedded, InferenceEmbeddings, Reason, embeddings
+from vla_embeddings.inference import Attempt, Embedded, InferenceEmbeddings, Reason, embeddings
 from vla_embeddings.samples import make_scenes
 from vla_embeddings.search import Database
 
@@ -145,11 +145,68 @@ async def test_a_vector_not_made_before_the_shutdown_is_reported_with_its_id(
 
     lost = [entry for entry in caplog.records if entry.levelname == "ERROR"]
     [entry] = [entry for entry in lost if entry.__dict__["embedding_kind"] == "image"]
-    assert "not made before the shutdown" in entry.message
+    assert "not ready before the end" in entry.message
     assert entry.__dict__["analytics_id"] == 456
     assert entry.__dict__["customer_id"] == "customer_123"
     assert entry.__dict__["reason"] == "shutdown"
     assert REGISTRY.get_sample_value(*SHUTDOWN_LOSSES) == before + len(lost)
+
+
+async def test_a_late_vector_that_then_fails_is_reported_with_its_id(
+    models_dir: Path, db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller was told that it would be stored."""
+
+    class LateAndBroken(SlowService):
+        async def get_image_embedding(
+            self, image: Any, use_cache: bool = True
+        ) -> NDArray[np.float32]:
+            await super().get_image_embedding(image, use_cache)
+            raise ZeroDivisionError("a fault of the encoder")
+
+    await db.pool.execute("INSERT INTO instruction_analytics (id) VALUES (456)")
+    broken = LateAndBroken(config=EmbeddingConfig(models_dir=models_dir), allow_untrained=True)
+    async with broken, InferenceEmbeddings(broken, db, consent=agreed) as inference:
+        _, embedded = await infer(inference, analytics_id=456)
+
+    assert embedded.image.reason is Reason.LATE
+    [entry] = [entry for entry in caplog.records if entry.levelname == "ERROR"]
+    assert entry.__dict__["reason"] == "not made"
+    assert entry.__dict__["analytics_id"] == 456
+
+
+async def test_an_end_that_is_cut_short_reports_what_is_not_stored(
+    service: EmbeddingService, proxy: Proxy, fragile: Database
+) -> None:
+    """Five wait for the database when the service's own shutdown runs out of time."""
+    lost: list[Attempt] = []
+
+    async def serve() -> None:
+        async with InferenceEmbeddings(
+            service, fragile, consent=agreed, budget_ms=PATIENT_MS, on_lost=lost.append
+        ) as inference:
+            await proxy.shut()
+            for number in range(5):
+                await infer(inference, analytics_id=number)
+
+    serving = asyncio.create_task(serve())
+    await asyncio.wait((serving,), timeout=3)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+
+    assert sorted(attempt.record.inference.analytics_id for attempt in lost) == [
+        number for number in range(5) for _ in ("instruction", "image")
+    ]
+    assert {attempt.fate for attempt in lost} == {"shutdown"}
+
+
+async def test_a_numpy_integer_is_an_analytics_id(service: EmbeddingService, db: Database) -> None:
+    await db.pool.execute("INSERT INTO instruction_analytics (id) VALUES (456)")
+    async with InferenceEmbeddings(service, db, consent=agreed, budget_ms=PATIENT_MS) as inference:
+        await infer(inference, analytics_id=cast(int, np.int64(456)))
+
+    assert await db.pool.fetchval("SELECT analytics_id FROM context_metadata") == 456
 
 
 async def test_an_image_that_is_ready_does_not_wait_for_its_instruction_to_be_stored(

@@ -136,11 +136,58 @@ async def test_a_table_that_cannot_answer_denies(db: Database) -> None:
     assert await Consent(wrong_column, ttl=60).ask("1") == "failed"
 
 
-async def test_a_table_behind_a_dead_server_denies(fragile: Database, proxy: Proxy) -> None:
+async def test_a_customer_is_none_whose_id_begins_alike(db: Database) -> None:
+    """The column holds 3 characters: a cast to its type would cut the id off."""
+    await db.pool.execute("CREATE TABLE customers (id varchar(3), agreed boolean)")
+    await db.pool.execute("INSERT INTO customers VALUES ('ann', true)")
+    check = ConsentTable(db, table="customers", id_column="id", consent_column="agreed")
+
+    assert await check("ann") is True
+    assert await check("anna") is False
+
+
+@pytest.mark.parametrize("halted", [False, True], ids=["dead", "halted"])
+async def test_a_table_behind_a_dead_server_is_asked_again(
+    db: Database, fragile: Database, proxy: Proxy, halted: bool
+) -> None:
+    await db.pool.execute("CREATE TABLE customers (id text, agreed boolean)")
+    await db.pool.execute("INSERT INTO customers VALUES ('ann', true)")
+    check = ConsentTable(fragile, table="customers", id_column="id", consent_column="agreed")
+    asked = Consent(check, ttl=60)
+    if halted:
+        proxy.halt()
+    else:
+        await proxy.shut()
+
+    assert await asked.ask("ann") == "unavailable"
+
+    await proxy.open()
+    assert await asked.ask("ann") == "granted"
+
+
+async def test_what_comes_while_the_consent_table_is_down_is_stored_afterwards(
+    service: EmbeddingService, db: Database, fragile: Database, proxy: Proxy
+) -> None:
+    await db.pool.execute("CREATE TABLE customers (id text, agreed boolean)")
+    await db.pool.execute("INSERT INTO customers VALUES ('ann', true), ('bob', false)")
+    await db.pool.execute("INSERT INTO instruction_analytics (id) VALUES (1), (2)")
     check = ConsentTable(fragile, table="customers", id_column="id", consent_column="agreed")
     await proxy.shut()
 
-    assert await Consent(check, ttl=60).ask("customer_123") == "failed"
+    async with InferenceEmbeddings(service, fragile, consent=check, budget_ms=20_000) as inference:
+        for analytics_id, customer_id in enumerate(("ann", "bob"), start=1):
+            await inference.beside(
+                asyncio.sleep(0),
+                instruction="pick up the red block",
+                image=make_scenes(1)[0].image,
+                customer_id=customer_id,
+                analytics_id=analytics_id,
+            )
+        await proxy.open()
+
+    stored = "SELECT array_agg(id) FROM instruction_analytics WHERE instruction_embedding "
+    assert await db.pool.fetchval(f"{stored} IS NOT NULL") == [1]
+    assert await db.pool.fetchval("SELECT array_agg(customer_id) FROM context_metadata") == ["ann"]
 
 
 async def _fails(customer_id: str) -> bool:

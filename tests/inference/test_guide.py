@@ -8,19 +8,13 @@ import pytest
 from tests.blocks import code_blocks, run_block
 from vla_embeddings import EmbeddingService
 from vla_embeddings.inference import Reason, embeddings
-from vla_embeddings.search import Database
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "inference.md").read_text()
 
 
 async def test_the_guides_python_runs_as_written(
-    service: EmbeddingService, db: Database, dsn: str, capsys: pytest.CaptureFixture[str]
+    service: EmbeddingService, dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await db.pool.execute(
-        "CREATE TABLE customers (id text PRIMARY KEY, embedding_consent boolean);"
-        "INSERT INTO customers VALUES ('customer_123', true);"
-        "INSERT INTO instruction_analytics (id) VALUES (456)"
-    )
     names: dict[str, Any] = {"service": service}
 
     for block in code_blocks(GUIDE.replace("postgresql://localhost/robots", dsn), "python"):

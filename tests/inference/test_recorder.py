@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
+from tests.inference.eventually import eventually
 from tests.inference.outage import Proxy
 from tests.inference.test_consent import Counted
 from vla_embeddings import EmbeddingService
 from vla_embeddings.inference import Attempt, Inference, recorder
 from vla_embeddings.inference.consent import Consent
+from vla_embeddings.inference.forget import clear
 from vla_embeddings.inference.record import Kind, OnLost
 from vla_embeddings.inference.recorder import Recorder
 from vla_embeddings.inference.writer import Writer
@@ -27,6 +29,12 @@ from vla_embeddings.search import Database, create_schema
 DIMENSIONS: dict[Kind, int] = {"instruction": 384, "image": 512}
 OUTAGE_SECONDS = 10
 CUSTOMER = "customer_123"
+REFUSING_TRIGGER = (
+    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN IF new.id = 7 THEN RAISE EXCEPTION ''not this one''; END IF; RETURN new; END';"
+    "CREATE TRIGGER refuse BEFORE UPDATE ON instruction_analytics "
+    "FOR EACH ROW EXECUTE FUNCTION refuse()"
+)
 
 
 @asynccontextmanager
@@ -43,14 +51,22 @@ async def recording(
     made = Recorder(Writer(service, db, consent), queue_rows=queue_rows, on_lost=on_lost)
     made.start()
     yield made
-    await made.close(seconds=flush_seconds)
+    await made.flush(seconds=flush_seconds)
+    made.abandon()
 
 
-def accept(made: Recorder, kind: Kind, ids: Iterable[int], *, customer_id: str = CUSTOMER) -> None:
+def accept(
+    made: Recorder,
+    kind: Kind,
+    ids: Iterable[int],
+    *,
+    customer_id: str = CUSTOMER,
+    agreed: bool = True,
+) -> None:
     for number in ids:
         vector = np.zeros(DIMENSIONS[kind], np.float32)
         vector[number % len(vector)] = 1
-        made.accept(Inference(number, customer_id, "franka_panda"), kind, vector)
+        made.accept(Inference(number, customer_id, "franka_panda"), kind, vector, agreed=agreed)
 
 
 async def add_rows(db: Database, ids: Sequence[int]) -> None:
@@ -246,10 +262,7 @@ async def test_another_customers_row_is_left_alone(
             "refused by the database",
         ),
         (
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
-            "'BEGIN IF new.id = 7 THEN RAISE EXCEPTION ''not this one''; END IF; RETURN new; END';"
-            "CREATE TRIGGER refuse BEFORE UPDATE ON instruction_analytics "
-            "FOR EACH ROW EXECUTE FUNCTION refuse()",
+            REFUSING_TRIGGER,
             "blocked",
         ),
     ],
@@ -277,26 +290,123 @@ async def test_a_bad_row_does_not_sink_its_batch(
     ]
 
 
-async def test_a_row_that_another_has_locked_is_written_once_it_is_free(
-    service: EmbeddingService, dsn: str
+async def test_a_trigger_that_refuses_a_lone_row_is_reported(
+    service: EmbeddingService, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "PATIENCE_SECONDS", 0.2)
+    await add_rows(db, [7])
+    await db.pool.execute(REFUSING_TRIGGER)
+    lost: list[Attempt] = []
+
+    async with recording(service, db, on_lost=lost.append) as made:
+        accept(made, "instruction", [7])
+
+    assert [attempt.fate for attempt in lost] == ["blocked"]
+    assert "not this one" in lost[0].detail
+
+
+async def test_a_row_that_another_has_locked_waits_alone(
+    service: EmbeddingService, db: Database, dsn: str
+) -> None:
+    """Neither the other rows nor the images wait for it, nor does a customer to be forgotten."""
+
+    async def stored(*ids: int) -> bool:
+        return await stored_ids(db) == list(ids)
+
+    holder = await asyncpg.connect(dsn)
+    await add_rows(db, range(5))
+    lost: list[Attempt] = []
+
+    async with recording(service, db, on_lost=lost.append) as made:
+        async with holder.transaction():
+            await holder.execute("UPDATE instruction_analytics SET robot_type = 'x' WHERE id = 3")
+            accept(made, "instruction", range(5))
+            accept(made, "image", range(5))
+            await eventually(lambda: stored(0, 1, 2, 4))
+            assert await made.forget("another") == 0
+            assert await db.pool.fetchval("SELECT count(*) FROM context_metadata") == 5
+        await eventually(lambda: stored(0, 1, 2, 3, 4))
+
+    assert lost == []
+    await holder.close()
+
+
+async def test_a_row_that_others_refer_to_is_written_meanwhile(
+    service: EmbeddingService, db: Database, dsn: str
 ) -> None:
     holder = await asyncpg.connect(dsn)
-    impatient = await asyncpg.create_pool(dsn, min_size=1, server_settings={"lock_timeout": "50"})
-    async with await Database.connect(dsn) as db, impatient:
-        await add_rows(db, range(5))
-        lost: list[Attempt] = []
-        async with (
-            recording(service, Database(impatient, address=dsn), on_lost=lost.append) as made,
-            holder.transaction(),
-        ):
-            await holder.execute("SELECT FROM instruction_analytics WHERE id = 3 FOR UPDATE")
-            accept(made, "instruction", range(5))
-            await asyncio.sleep(0.5)
-            assert await stored_ids(db) == [0, 1, 2, 4]
+    await add_rows(db, [1])
+    await db.pool.execute("CREATE TABLE steps (of bigint REFERENCES instruction_analytics)")
 
-        assert await stored_ids(db) == list(range(5))
-        assert lost == []
+    async with holder.transaction():
+        await holder.execute("INSERT INTO steps VALUES (1)")
+        async with recording(service, db) as made:
+            accept(made, "instruction", [1])
+
+    assert await stored_ids(db) == [1]
     await holder.close()
+
+
+async def test_consent_withdrawn_while_a_table_is_locked_keeps_the_vector_out(
+    service: EmbeddingService, db: Database, dsn: str
+) -> None:
+    holder = await asyncpg.connect(dsn)
+    await add_rows(db, [1])
+    check = Counted(CUSTOMER)
+    lost: list[Attempt] = []
+
+    async def waiting(expected: bool) -> bool:
+        lock = "datname = current_database() AND wait_event_type = 'Lock'"
+        query = f"SELECT count(*) > 0 FROM pg_stat_activity WHERE {lock}"
+        return bool(await holder.fetchval(query)) is expected
+
+    async with (
+        recording(service, db, check=check, on_lost=lost.append) as made,
+        holder.transaction(),
+    ):
+        await holder.execute("LOCK TABLE instruction_analytics IN SHARE MODE")
+        accept(made, "instruction", [1])
+        await eventually(lambda: waiting(True))
+        check.agreed.remove(CUSTOMER)
+        await eventually(lambda: waiting(False))
+
+    assert await stored_ids(db) == []
+    assert lost == []
+    await holder.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "customer"),
+    [
+        ("bigint", "5"),
+        ("uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"),
+        ("character varying(8)", "customer"),
+    ],
+)
+async def test_customers_ids_may_be_of_any_type(
+    service: EmbeddingService, db: Database, kind: str, customer: str
+) -> None:
+    """An id that the column cannot hold is reported, and is never another's that it resembles."""
+    for table in ("instruction_analytics", "context_metadata"):
+        await db.pool.execute(f"ALTER TABLE {table} DROP COLUMN customer_id")
+        await db.pool.execute(f"ALTER TABLE {table} ADD COLUMN customer_id {kind}")
+    await add_rows(db, [1, 2])
+    await db.pool.execute(
+        f"UPDATE instruction_analytics SET customer_id = '{customer}' WHERE id = 1"
+    )
+    longer = f"{customer}_longer"
+    check = Counted(customer, longer)
+    lost: list[Attempt] = []
+
+    async with recording(service, db, check=check, on_lost=lost.append) as made:
+        accept(made, "instruction", [1], customer_id=longer)
+        accept(made, "instruction", [1, 2], customer_id=customer)
+        accept(made, "image", [1], customer_id=customer)
+
+    assert await stored_ids(db) == [1, 2]
+    assert [attempt.record.inference.customer_id for attempt in lost] == [longer]
+    forgotten = await clear(db, customer, waiting=0)
+    assert (forgotten.instructions, forgotten.images) == (2, 1)
 
 
 async def test_what_no_row_can_hold_is_refused_at_the_door(
@@ -367,11 +477,13 @@ async def test_forget_drops_one_customers_waiting_vectors_and_keeps_the_others(
 ) -> None:
     await add_rows(db, range(5))
     await proxy.shut()
+    before = _value("embedding_storage_refused_total", reason="forgotten")
 
     async with recording(service, fragile) as made:
         accept(made, "instruction", range(3))
         accept(made, "instruction", range(3, 5), customer_id="another")
         assert await made.forget(CUSTOMER) == 3
+        assert _value("embedding_storage_refused_total", reason="forgotten") == before + 3
         await proxy.open()
 
     assert await stored_ids(db) == [3, 4]
@@ -405,6 +517,33 @@ async def test_consent_withdrawn_while_a_vector_waits_keeps_it_out(
     assert await stored_ids(db) == [2]
     assert lost == []
     assert _value("embedding_storage_refused_total", reason="withdrawn") == before + 1
+
+
+async def test_what_its_customer_did_not_agree_to_is_handed_to_nobody(
+    service: EmbeddingService, proxy: Proxy, fragile: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A check that could not be asked: the vector waits, and its loss is only logged."""
+    lost: list[Attempt] = []
+    await proxy.shut()
+
+    async with recording(service, fragile, flush_seconds=0.1, on_lost=lost.append) as made:
+        accept(made, "image", [1], agreed=False)
+
+    assert lost == []
+    [entry] = [entry for entry in caplog.records if entry.levelno == logging.ERROR]
+    assert entry.__dict__["analytics_id"] == 1
+
+
+async def test_a_recorder_that_was_not_started_reports_what_it_gets(
+    service: EmbeddingService, db: Database
+) -> None:
+    lost: list[Attempt] = []
+    writer = Writer(service, db, Consent(Counted(CUSTOMER), ttl=0.0))
+
+    accept(Recorder(writer, queue_rows=10, on_lost=lost.append), "image", [1])
+
+    assert [attempt.fate for attempt in lost] == ["shutdown"]
+    assert "async with" in lost[0].detail
 
 
 async def test_an_on_lost_that_raises_stops_nothing(

@@ -7,15 +7,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from vla_embeddings.errors import DatabaseUnavailable
+
 logger = logging.getLogger(__name__)
 
 ConsentCheck: TypeAlias = Callable[[str], Awaitable[bool]]
-"""Customer to True where the customer agreed; anything but True is a no."""
+"""Customer to True where the customer agreed; anything but True is a no. What it raises is a no
+as well, but for `DatabaseUnavailable`: it is asked again once a database can be reached."""
 
-Verdict: TypeAlias = Literal["granted", "denied", "no customer", "no check", "failed", "timed out"]
+Verdict: TypeAlias = Literal[
+    "granted", "denied", "no customer", "no check", "failed", "timed out", "unavailable"
+]
 
-UNKNOWN: frozenset[Verdict] = frozenset({"failed", "timed out"})
-"""Verdicts that say nothing about the customer."""
+UNKNOWN: frozenset[Verdict] = frozenset({"failed", "timed out", "unavailable"})
+"""Verdicts that say nothing about the customer. `unavailable` is a check whose database is down:
+what it would let through could not be stored now either, and may wait."""
 
 CHECK_SECONDS = 1.0
 
@@ -79,6 +85,8 @@ class Consent:
 async def _verdict(check: ConsentCheck, customer_id: str) -> Verdict:
     try:
         return "granted" if await check(customer_id) is True else "denied"
+    except DatabaseUnavailable:
+        return "unavailable"
     except Exception as error:
         logger.warning(
             "The consent check failed, so nothing is stored: %s",

@@ -1,7 +1,15 @@
 """Consent as a column of the platform's own table."""
 
+import asyncio
+
+from vla_embeddings.errors import DatabaseUnavailable
+from vla_embeddings.inference.consent import CHECK_SECONDS
+from vla_embeddings.inference.customers import as_customer
 from vla_embeddings.search.catalog import resolve
 from vla_embeddings.search.handles import Handle, connected
+
+ANSWER_SECONDS = 0.9 * CHECK_SECONDS
+"""A server that does not answer in this time is down; past `CHECK_SECONDS` nobody would listen."""
 
 
 class ConsentTable:
@@ -28,8 +36,18 @@ class ConsentTable:
         Raises:
             UnknownName: there is no such table or column.
             InvalidInput: the id does not fit the column's type.
-            DatabaseUnavailable: the server cannot be reached.
+            DatabaseUnavailable: the server cannot be reached, or does not answer in time.
         """
+        looking = asyncio.ensure_future(self._look_up(customer_id))
+        # Unlike a timeout around it, wait goes on before the cancelled query has let go of its
+        # connection, which a halted server never confirms.
+        await asyncio.wait((looking,), timeout=ANSWER_SECONDS)
+        if looking.done():
+            return looking.result()
+        looking.cancel()
+        raise DatabaseUnavailable(f"{self._table} gave no answer within {ANSWER_SECONDS:g} s.")
+
+    async def _look_up(self, customer_id: str) -> bool:
         async with connected(self._db) as connection:
             names = (self._id_column, self._consent_column)
             table = await resolve(connection, self._table, names)
@@ -37,7 +55,7 @@ class ConsentTable:
             return (
                 await connection.fetchval(
                     f"SELECT bool_and(t.{agreed.sql} IS TRUE) FROM {table.sql} AS t "
-                    f"WHERE t.{key.sql} = $1::text::{key.type}",
+                    f"WHERE t.{key.sql} = {as_customer('$1::text', key)}",
                     customer_id,
                 )
                 is True

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.inference.consent import Consent, ConsentCheck
@@ -20,6 +20,7 @@ from vla_embeddings.metrics import (
     STORAGE_REFUSED,
 )
 from vla_embeddings.runtime import ImageInput
+from vla_embeddings.search.binding import plain
 from vla_embeddings.search.handles import Handle, opens_connections
 from vla_embeddings.service import EmbeddingService, Vector
 
@@ -125,7 +126,9 @@ class InferenceEmbeddings:
                 task.cancel()
             raise
         if analytics_id is not None:
-            inference = Inference(analytics_id, customer_id, robot_type)
+            # What is no whole number all the same is refused when it is accepted.
+            number = cast(int, plain(analytics_id))
+            inference = Inference(number, customer_id, robot_type)
             for kind, task in making.items():
                 self._store_later(kind, task, inference)
         return result, counted(Embedded(_so_far(making["instruction"]), _so_far(making["image"])))
@@ -154,19 +157,21 @@ class InferenceEmbeddings:
         traceback: TracebackType | None,
     ) -> None:
         deadline = time.monotonic() + self._flush_seconds
-        await self._finish_storing()
-        await self._recorder.close(seconds=max(0.0, deadline - time.monotonic()))
+        try:
+            await self._finish_storing()
+            await self._recorder.flush(seconds=max(0.0, deadline - time.monotonic()))
+        finally:  # also where the end itself is cancelled: nothing goes without a word
+            self._recorder.abandon()
 
     async def _finish_storing(self) -> None:
         """Wait for the late vectors; those that do not come in time are reported."""
-        if not self._storing:
-            return
-        _, unfinished = await asyncio.wait(self._storing, timeout=self._flush_seconds)
-        for task in unfinished:
-            task.cancel()
-            _report_unmade(*self._storing[task])
-        if unfinished:
-            await asyncio.wait(unfinished)
+        try:
+            if self._storing:
+                await asyncio.wait(self._storing, timeout=self._flush_seconds)
+        finally:
+            for task, (kind, inference) in self._storing.items():
+                task.cancel()
+                _report_unmade(kind, inference, Fate.SHUTDOWN, "not ready before the end")
 
     def _make(self, embedding: Coroutine[Any, Any, Vector]) -> asyncio.Task[Outcome]:
         task = asyncio.create_task(outcome_of(embedding))
@@ -180,18 +185,23 @@ class InferenceEmbeddings:
             await asyncio.wait(making.values(), timeout=self._budget)
 
     def _store_later(self, kind: Kind, made: asyncio.Task[Outcome], inference: Inference) -> None:
-        task = asyncio.create_task(self._store(kind, made, inference))
+        task = asyncio.create_task(self._store(kind, made, inference, late=not made.done()))
         self._storing[task] = kind, inference
         task.add_done_callback(self._storing.pop)
 
-    async def _store(self, kind: Kind, made: asyncio.Task[Outcome], inference: Inference) -> None:
+    async def _store(
+        self, kind: Kind, made: asyncio.Task[Outcome], inference: Inference, *, late: bool
+    ) -> None:
         """Hand the vector to the recorder once it is there, where the customer agrees."""
-        vector = (await made).vector
-        if vector is None:
+        outcome = await made
+        if outcome.vector is None:
+            if late:  # the caller was told that it would be stored
+                _report_unmade(kind, inference, Fate.NOT_MADE, outcome.detail)
             return
         verdict = await self._consent.ask(inference.customer_id)
-        if verdict == "granted":
-            self._recorder.accept(inference, kind, vector)
+        if verdict in ("granted", "unavailable"):
+            agreed = verdict == "granted"
+            self._recorder.accept(inference, kind, outcome.vector, agreed=agreed)
         else:
             STORAGE_REFUSED.labels(verdict).inc()
 
@@ -200,16 +210,18 @@ def _so_far(task: asyncio.Task[Outcome]) -> Outcome:
     return task.result() if task.done() else _LATE
 
 
-def _report_unmade(kind: Kind, inference: Inference) -> None:
-    STORAGE_FAILED.labels(Fate.SHUTDOWN).inc()
+def _report_unmade(kind: Kind, inference: Inference, fate: Fate, detail: str) -> None:
+    STORAGE_FAILED.labels(fate).inc()
     logger.error(
-        "The %s vector of analytics_id %s is not stored: not made before the shutdown",
+        "The %s vector of analytics_id %s is not stored: %s. %s",
         kind,
         inference.analytics_id,
+        fate,
+        detail,
         extra={
             "embedding_kind": kind,
             "analytics_id": inference.analytics_id,
             "customer_id": inference.customer_id,
-            "reason": str(Fate.SHUTDOWN),
+            "reason": str(fate),
         },
     )

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from vla_embeddings.inference.customers import as_customer
 from vla_embeddings.inference.record import Kind
-from vla_embeddings.inference.rows import TARGETS
+from vla_embeddings.inference.rows import PLACES, customer_column
 from vla_embeddings.search.handles import Connection, Handle, connected
 
 
@@ -23,6 +24,7 @@ async def clear(db: Handle, customer_id: str, *, waiting: int) -> Forgotten:
     """Set the customer's vectors to NULL in both tables, in one transaction; rows stay.
 
     Raises:
+        InvalidInput: the id does not fit the type of a `customer_id` column.
         DatabaseUnavailable: the server cannot be reached; nothing is cleared then.
     """
     async with connected(db, writing=True) as connection, connection.transaction():
@@ -34,10 +36,12 @@ async def clear(db: Handle, customer_id: str, *, waiting: int) -> Forgotten:
 
 
 async def _clear(connection: Connection, kind: Kind, customer_id: str) -> int:
-    target = TARGETS[kind]
+    place = PLACES[kind]
+    customer = await customer_column(connection, place)
     status = await connection.execute(
-        f"UPDATE {target.table} SET {target.embedding_column} = NULL "
-        f"WHERE customer_id = $1 AND {target.embedding_column} IS NOT NULL",
+        f"UPDATE {place.table} SET {place.embedding_column} = NULL "
+        f"WHERE customer_id = {as_customer('$1::text', customer)} "
+        f"AND {place.embedding_column} IS NOT NULL",
         customer_id,
     )
     return int(status.rpartition(" ")[2])

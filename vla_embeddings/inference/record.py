@@ -32,7 +32,7 @@ class Inference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """One vector that its customer lets us store."""
+    """One vector that its customer lets us store, or may let us."""
 
     inference: Inference
     kind: Kind
@@ -40,6 +40,9 @@ class Record:
     """(384,) for an instruction, (512,) for an image; float32, unit length."""
     accepted: float
     """When it was accepted: seconds of `time.monotonic`."""
+    agreed: bool
+    """Whether the customer had agreed by then; else the check could not be asked, and nobody but
+    the writer, which asks again, may have the vector."""
 
 
 class Fate(StrEnum):
@@ -52,11 +55,13 @@ class Fate(StrEnum):
     """The customer no longer agrees."""
     NO_ROW = "no row"
     BLOCKED = "blocked"
-    """The database would not write it, though it wrote others: a lock, a trigger."""
+    """Its row is locked, or a trigger refuses it."""
     FOREIGN = "row of another customer"
     REFUSED = "refused by the database"
     """A value of its row breaks a constraint."""
     INVALID = "invalid input"
+    NOT_MADE = "not made"
+    """Late, and then it failed."""
     QUEUE_FULL = "queue full"
     SHUTDOWN = "shutdown"
     """It still waited when the time to flush was over."""
@@ -72,5 +77,5 @@ class Attempt:
 
 
 OnLost: TypeAlias = Callable[[Attempt], None]
-"""Told of each accepted vector that will not be stored; called in the event loop, so it must
-return soon."""
+"""Told of each vector that its customer lets us store and that will not be stored; called in the
+event loop, so it must return soon."""

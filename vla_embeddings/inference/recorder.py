@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -42,7 +41,6 @@ class Recorder:
         self._queue_rows = queue_rows
         self._on_lost = on_lost
         self._queue: deque[Record] = deque()
-        self._blocked: set[Record] = set()
         self._arrived = asyncio.Event()
         # Held while a batch is under way: its records stay at the head of the queue.
         self._writing = asyncio.Lock()
@@ -53,13 +51,16 @@ class Recorder:
         """Begin to write, in a task of the running loop."""
         self._task = asyncio.create_task(self._work(), name="vla-embeddings-recorder")
 
-    def accept(self, inference: Inference, kind: Kind, vector: NDArray[np.float32]) -> None:
-        """Queue a vector whose customer agreed."""
-        record = Record(inference, kind, vector, time.monotonic())
+    def accept(
+        self, inference: Inference, kind: Kind, vector: NDArray[np.float32], *, agreed: bool
+    ) -> None:
+        """Queue a vector whose customer agreed, or could not be asked about."""
+        record = Record(inference, kind, vector, time.monotonic(), agreed)
         if fault := inference.fault():
             self._lose(Attempt(record, Fate.INVALID, fault))
-        elif self._closing:
-            self._lose(Attempt(record, Fate.SHUTDOWN, "it came after the end"))
+        elif self._closing or self._task is None:
+            detail = "it came outside the `async with` block of InferenceEmbeddings"
+            self._lose(Attempt(record, Fate.SHUTDOWN, detail))
         elif len(self._queue) >= self._queue_rows:
             detail = f"{len(self._queue):,} vectors are waiting already"
             self._lose(Attempt(record, Fate.QUEUE_FULL, detail))
@@ -74,11 +75,12 @@ class Recorder:
             kept = [record for record in records if record.inference.customer_id != customer_id]
             for record in kept:
                 self._put(record)
-            self._blocked &= set(kept)
-        return len(records) - len(kept)
+        dropped = len(records) - len(kept)
+        STORAGE_REFUSED.labels("forgotten").inc(dropped)
+        return dropped
 
-    async def close(self, *, seconds: float) -> None:
-        """Write what waits, for at most `seconds`; what is left then is lost, and reported."""
+    async def flush(self, *, seconds: float) -> None:
+        """Take nothing more, and write what waits, for at most `seconds`."""
         assert self._task is not None  # it was started
         self._closing = True
         self._arrived.set()
@@ -86,8 +88,14 @@ class Recorder:
         while not self._task.done():
             self._task.cancel()
             await asyncio.wait((self._task,), timeout=CANCEL_SECONDS)
+
+    def abandon(self) -> None:
+        """End at once; what waits is lost, and reported."""
+        assert self._task is not None  # it was started
+        self._closing = True
+        self._task.cancel()
         for record in self._take(len(self._queue)):
-            self._lose(Attempt(record, Fate.SHUTDOWN, f"not written within {seconds:g} s"))
+            self._lose(Attempt(record, Fate.SHUTDOWN, "not written before the end"))
 
     async def _work(self) -> None:
         pause = LINGER_SECONDS
@@ -103,24 +111,12 @@ class Recorder:
         """Try the head of the queue; whether any of it is settled."""
         async with self._writing:
             batch = list(islice(self._queue, BATCH_ROWS))
-            attempts = [self._judged(attempt) for attempt in await self._writer.write(batch)]
+            attempts = await self._writer.write(batch)
             self._take(len(batch))
             settled = [attempt for attempt in attempts if not self._requeued(attempt)]
         for attempt in settled:
-            self._blocked.discard(attempt.record)
             self._settle(attempt)
         return bool(settled)
-
-    def _judged(self, attempt: Attempt) -> Attempt:
-        """The attempt, seen with earlier ones of the same record.
-
-        Tried alone, a blocked record looks as if nothing at all could be written.
-        """
-        if attempt.fate is Fate.BLOCKED:
-            self._blocked.add(attempt.record)
-        elif attempt.fate is Fate.WAITING and attempt.record in self._blocked:
-            return replace(attempt, fate=Fate.BLOCKED)
-        return attempt
 
     def _requeued(self, attempt: Attempt) -> bool:
         """Put a record that may be tried again behind the others; whether it was one."""
@@ -156,7 +152,7 @@ class Recorder:
                 "reason": str(attempt.fate),
             },
         )
-        if self._on_lost is None:
+        if self._on_lost is None or not record.agreed:
             return
         try:
             self._on_lost(attempt)

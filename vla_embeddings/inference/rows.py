@@ -1,19 +1,27 @@
 """Vectors of inferences into the service's two tables (`search/schema.sql`).
 
 Rows are found by the inference's analytics_id. A row without a customer becomes its customer's,
-so that `forget` finds it; another customer's row is left alone.
+so that `forget` finds it; another customer's row is left alone, and so is one that another
+session holds.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vla_embeddings.inference.customers import as_customer
 from vla_embeddings.inference.record import Attempt, Fate, Kind, Record
 from vla_embeddings.search import batch_index_embeddings
+from vla_embeddings.search.catalog import Column, resolve
 from vla_embeddings.search.handles import Connection, Handle, connected
+
+LOCK_TIMEOUT = "1s"
+"""How long a statement waits for a lock on a whole table, as a migration takes. Nobody waits for
+rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Place:
     """Where the vectors of one kind go."""
 
     table: str
@@ -21,9 +29,9 @@ class Target:
     embedding_column: str
 
 
-TARGETS: Mapping[Kind, Target] = {
-    "instruction": Target("instruction_analytics", "id", "instruction_embedding"),
-    "image": Target("context_metadata", "analytics_id", "image_embedding"),
+PLACES: Mapping[Kind, Place] = {
+    "instruction": Place("instruction_analytics", "id", "instruction_embedding"),
+    "image": Place("context_metadata", "analytics_id", "image_embedding"),
 }
 
 
@@ -38,17 +46,18 @@ async def write(
     Raises:
         As `batch_index_embeddings`; nothing is written then.
     """
-    target = TARGETS[kind]
+    place = PLACES[kind]
     async with connected(db, writing=True) as connection, connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        customer = await customer_column(connection, place)
         if kind == "image":
-            await _add_rows(connection, records)
-        owners = await _owners(connection, target, records)
-        attempts = [Attempt(record, _fate(record, owners)) for record in records]
+            await _add_rows(connection, customer, records)
+        attempts = await _attempts(connection, place, customer, records)
         await batch_index_embeddings(
             connection,
-            target.table,
-            target.id_column,
-            target.embedding_column,
+            place.table,
+            place.id_column,
+            place.embedding_column,
             [
                 {"id": attempt.record.inference.analytics_id, "embedding": attempt.record.vector}
                 for attempt in attempts
@@ -59,7 +68,13 @@ async def write(
     return attempts
 
 
-async def _add_rows(connection: Connection, records: Sequence[Record]) -> None:
+async def customer_column(connection: Connection, place: Place) -> Column:
+    """The column that says whose a row is, of whatever type the platform gave it."""
+    table = await resolve(connection, place.table, ("customer_id",))
+    return table.column("customer_id")
+
+
+async def _add_rows(connection: Connection, customer: Column, records: Sequence[Record]) -> None:
     """Rows of `context_metadata` for the inferences that have none.
 
     `instruction_analytics` gets no rows here: its key is the platform's to give out.
@@ -67,7 +82,8 @@ async def _add_rows(connection: Connection, records: Sequence[Record]) -> None:
     inferences = [record.inference for record in records]
     await connection.execute(
         "INSERT INTO context_metadata (analytics_id, customer_id, robot_type) "
-        "SELECT DISTINCT ON (given.id) given.id, given.customer_id, given.robot_type "
+        "SELECT DISTINCT ON (given.id) given.id, "
+        f"{as_customer('given.customer_id', customer)}, given.robot_type "
         "FROM unnest($1::bigint[], $2::text[], $3::text[]) AS given(id, customer_id, robot_type) "
         "WHERE NOT EXISTS (SELECT FROM context_metadata AS t WHERE t.analytics_id = given.id)",
         [inference.analytics_id for inference in inferences],
@@ -76,32 +92,53 @@ async def _add_rows(connection: Connection, records: Sequence[Record]) -> None:
     )
 
 
-async def _owners(
-    connection: Connection, target: Target, records: Sequence[Record]
-) -> dict[int, set[str | None]]:
-    """The customers of the rows of each analytics_id; the rows stay locked."""
+async def _attempts(
+    connection: Connection, place: Place, customer: Column, records: Sequence[Record]
+) -> list[Attempt]:
+    """What is to become of each record; the rows of those to be stored are locked."""
     ids = [record.inference.analytics_id for record in records]
     customers = [record.inference.customer_id for record in records]
+    held = await _held(connection, place, ids)
+    named = as_customer("given.customer_id", customer)
     await connection.execute(
-        f"UPDATE {target.table} AS t SET customer_id = given.customer_id "
+        f"UPDATE {place.table} AS t SET customer_id = {named} "
         "FROM unnest($1::bigint[], $2::text[]) AS given(id, customer_id) "
-        f"WHERE t.{target.id_column} = given.id AND t.customer_id IS NULL",
+        f"WHERE t.{place.id_column} = given.id AND t.customer_id IS NULL "
+        "AND given.id <> ALL ($3::bigint[])",
+        ids,
+        customers,
+        held,
+    )
+    found = await connection.fetch(
+        f"SELECT count(t.{place.id_column}) AS rows, bool_and(t.customer_id = {named}) AS theirs "
+        "FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS given(id, customer_id, place) "
+        f"LEFT JOIN {place.table} AS t ON t.{place.id_column} = given.id "
+        "GROUP BY given.place ORDER BY given.place",
         ids,
         customers,
     )
-    owners: dict[int, set[str | None]] = {}
-    for row in await connection.fetch(
-        f"SELECT {target.id_column} AS id, customer_id FROM {target.table} "
-        f"WHERE {target.id_column} = ANY($1::bigint[]) FOR UPDATE",
-        ids,
-    ):
-        owners.setdefault(row["id"], set()).add(row["customer_id"])
-    return owners
+    return [
+        Attempt(record, Fate.BLOCKED, "another session holds its row")
+        if record.inference.analytics_id in held
+        else Attempt(record, _fate(row["rows"], theirs=row["theirs"]))
+        for record, row in zip(records, found, strict=True)
+    ]
 
 
-def _fate(record: Record, owners: Mapping[int, set[str | None]]) -> Fate:
-    inference = record.inference
-    if inference.analytics_id not in owners:
+async def _held(connection: Connection, place: Place, ids: Sequence[int]) -> list[int]:
+    """The ids of which another session has a row; the rows of all others are locked for us."""
+    rows = (
+        f"SELECT {place.id_column} AS id FROM {place.table} "
+        f"WHERE {place.id_column} = ANY($1::bigint[])"
+    )
+    there = Counter(row["id"] for row in await connection.fetch(rows, ids))
+    # The lock that an UPDATE of other columns takes: rows that refer to these may come meanwhile.
+    locking = f"{rows} FOR NO KEY UPDATE SKIP LOCKED"
+    ours = Counter(row["id"] for row in await connection.fetch(locking, ids))
+    return list(there - ours)
+
+
+def _fate(rows: int, *, theirs: bool | None) -> Fate:
+    if rows == 0:
         return Fate.NO_ROW
-    ours = owners[inference.analytics_id] == {inference.customer_id}
-    return Fate.STORED if ours else Fate.FOREIGN
+    return Fate.STORED if theirs else Fate.FOREIGN

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import get_args
 
 from vla_embeddings.errors import DatabaseUnavailable, InvalidInput
@@ -19,6 +18,11 @@ logger = logging.getLogger(__name__)
 _MODELS: dict[Kind, ModelKind] = {"instruction": "text", "image": "image"}
 
 
+_OF_THE_DATABASE = ("25", "40", "42", "53", "55", "57", "58", "XX")
+"""Classes of SQLSTATE that say nothing about a row: read-only, a collision, a missing privilege,
+no memory, a locked table, a timeout, the system."""
+
+
 class Writer:
     """Writes records whose customers still agree, each kind in one transaction."""
 
@@ -29,15 +33,34 @@ class Writer:
 
     async def write(self, records: Sequence[Record]) -> list[Attempt]:
         """Try once; what came of each record, in any order. Never raises."""
-        attempts = await self._checked(records)
         kinds: tuple[Kind, ...] = get_args(Kind)
-        for kind in kinds:
-            settled = {attempt.record for attempt in attempts}
-            if left := [r for r in records if r.kind == kind and r not in settled]:
-                attempts += await self._write_kind(kind, left)
-        return attempts
+        return [
+            attempt
+            for kind in kinds
+            for attempt in await self._write(kind, [r for r in records if r.kind == kind])
+        ]
 
-    async def _checked(self, records: Sequence[Record]) -> list[Attempt]:
+    async def _write(self, kind: Kind, records: Sequence[Record]) -> list[Attempt]:
+        """Ask, and write those that may be; where one row is at fault, in halves without it."""
+        attempts = await self._disallowed(records)
+        settled = {attempt.record for attempt in attempts}
+        allowed = [record for record in records if record not in settled]
+        if not allowed:
+            return attempts
+        try:
+            fingerprint = await self._service.fingerprint(_MODELS[kind])
+            return attempts + await write(self._db, kind, allowed, fingerprint=fingerprint)
+        except Exception as error:
+            fate, detail = _fate(error), str(error)
+        if fate is Fate.WAITING:
+            _warn_of_waiting(kind, allowed, detail)
+        elif len(allowed) > 1:
+            half = len(allowed) // 2
+            attempts += await self._write(kind, allowed[:half])
+            return attempts + await self._write(kind, allowed[half:])
+        return attempts + [Attempt(record, fate, detail) for record in allowed]
+
+    async def _disallowed(self, records: Sequence[Record]) -> list[Attempt]:
         """The records whose customers do not, or not demonstrably, agree any more."""
         customers = list({record.inference.customer_id for record in records})
         verdicts = await asyncio.gather(*(self._consent.ask(customer) for customer in customers))
@@ -52,50 +75,26 @@ class Writer:
             if record.inference.customer_id in fates
         ]
 
-    async def _write_kind(self, kind: Kind, records: Sequence[Record]) -> list[Attempt]:
-        try:
-            attempts = await self._write_all(kind, records)
-        except DatabaseUnavailable as error:
-            attempts = [Attempt(record, Fate.WAITING, str(error)) for record in records]
-        if waiting := [attempt for attempt in attempts if attempt.fate is Fate.WAITING]:
-            logger.warning(
-                "%d %s vectors wait, since they cannot be written: %s",
-                len(waiting),
-                kind,
-                waiting[0].detail,
-                extra={
-                    "embedding_kind": kind,
-                    "vectors": len(waiting),
-                    "reason": str(Fate.WAITING),
-                },
-            )
-        return attempts
 
-    async def _write_all(self, kind: Kind, records: Sequence[Record]) -> list[Attempt]:
-        try:
-            return await self._transaction(kind, records)
-        except DatabaseUnavailable:
-            raise
-        except Exception:
-            attempts = [await self._write_one(kind, record) for record in records]
-        if all(attempt.fate is not Fate.STORED for attempt in attempts):
-            return attempts
-        return [
-            replace(attempt, fate=Fate.BLOCKED) if attempt.fate is Fate.WAITING else attempt
-            for attempt in attempts
-        ]
+def _fate(error: Exception) -> Fate:
+    """What a failed attempt means for its records, as if there were but one."""
+    if isinstance(error, InvalidInput):
+        return Fate.REFUSED
+    state = getattr(error.__cause__, "sqlstate", None)
+    if isinstance(error, DatabaseUnavailable) or state is None:
+        return Fate.WAITING
+    return Fate.WAITING if state.startswith(_OF_THE_DATABASE) else Fate.BLOCKED
 
-    async def _write_one(self, kind: Kind, record: Record) -> Attempt:
-        try:
-            [attempt] = await self._transaction(kind, [record])
-        except DatabaseUnavailable:
-            raise
-        except InvalidInput as error:
-            return Attempt(record, Fate.REFUSED, str(error))
-        except Exception as error:
-            return Attempt(record, Fate.WAITING, str(error))
-        return attempt
 
-    async def _transaction(self, kind: Kind, records: Sequence[Record]) -> list[Attempt]:
-        fingerprint = await self._service.fingerprint(_MODELS[kind])
-        return await write(self._db, kind, records, fingerprint=fingerprint)
+def _warn_of_waiting(kind: Kind, records: Sequence[Record], detail: str) -> None:
+    logger.warning(
+        "%d %s vectors wait, since they cannot be written: %s",
+        len(records),
+        kind,
+        detail,
+        extra={
+            "embedding_kind": kind,
+            "vectors": len(records),
+            "reason": str(Fate.WAITING),
+        },
+    )
