@@ -19,6 +19,7 @@ from PIL import Image
 
 from vla_embeddings import EmbeddingCache, EmbeddingService, embedding_config
 from vla_embeddings.demo.servers import addresses, own_schema
+from vla_embeddings.errors import UntrainedModel
 from vla_embeddings.inference import ConsentTable, Embedded, InferenceEmbeddings
 from vla_embeddings.samples import make_scenes
 from vla_embeddings.search import create_schema
@@ -142,4 +143,7 @@ async def show(inference_service: InferenceService, robot_image: Image.Image) ->
 
 
 if __name__ == "__main__":
-    asyncio.run(main("--untrained" in sys.argv[1:]))
+    try:
+        asyncio.run(main("--untrained" in sys.argv[1:]))
+    except UntrainedModel as error:
+        sys.exit(f"{error} Or run this example with --untrained.")
