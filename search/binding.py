@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sized
-from decimal import Decimal
-from typing import Any
+from typing import Any, SupportsInt
 
 import asyncpg
 import numpy as np
@@ -12,8 +11,17 @@ from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.catalog import Column
 from vla_embeddings.search.handles import Connection
 
-WHOLE_NUMBERS = {"pg_catalog.int2": ">i2", "pg_catalog.int4": ">i4", "pg_catalog.int8": ">i8"}
+WHOLE_NUMBERS = {
+    "pg_catalog.int2": ">i2",
+    "pg_catalog.int4": ">i4",
+    "pg_catalog.int8": ">i8",
+    "pg_catalog.oid": ">u4",
+}
 """Types of whole numbers, and NumPy's name of their binary form."""
+
+# How asyncpg starts its own messages; the server's may hold such words too, within a value.
+_ARGUMENT = re.compile(r"invalid input for query argument \$(\d+): ")
+_ELEMENT = re.compile(r"invalid array element at index (\d+): (.*)", re.S)
 
 _ELEMENTS = (int, str, bytes, bytearray, memoryview, tuple, Mapping)
 
@@ -46,14 +54,14 @@ class Parameters:
         self, error: asyncpg.DataError, name: Callable[[int], str] | None = None
     ) -> InvalidInput:
         """A refused value, in terms of the caller's columns; `name(i)` names an array's i-th."""
-        place = re.search(r"\$(\d+)", str(error))
+        place = _ARGUMENT.match(str(error))
         if place is None:  # refused by the server, after it was encoded
             return InvalidInput(f"A value does not fit its column's type: {error}.")
         number = int(place[1]) - 1
         column, value = self._columns[number], self.values[number]
-        reason = str(error).partition(": ")[2]
+        reason = str(error)[place.end() :]
         row = ""
-        if element := re.search(r"\(invalid array element at index (\d+): (.*)\)$", reason, re.S):
+        if element := _ELEMENT.match(str(error.__cause__)):
             index = int(element[1])
             reason = f"{value[index]!r} ({element[2]})"
             row = f"{name(index)}: " if name else ""
@@ -87,10 +95,20 @@ async def fetch(
 def _fitting(value: object, column: Column) -> object:
     """`value` as a plain one; InvalidInput for a fraction, which asyncpg would cut off."""
     value = plain(value)
-    fraction = isinstance(value, float | Decimal) and not float(value).is_integer()
-    if fraction and column.type in WHOLE_NUMBERS:
+    if column.base_type in WHOLE_NUMBERS and _changes_as_int(value):
         raise InvalidInput(f"Column {column.sql} is of type {column.type}; got {value!r}.")
     return value
+
+
+def _changes_as_int(value: object) -> bool:
+    """Whether `value` has an `__int__`, as asyncpg asks for, and is another number by it."""
+    # Most are whole, and to ask them by `SupportsInt` would take longer than all the rest.
+    if type(value) is int or not isinstance(value, SupportsInt):
+        return False
+    try:
+        return int(value) != value
+    except (ArithmeticError, TypeError, ValueError):  # infinite, no number, or several
+        return True
 
 
 def _single(value: object, column: Column) -> object:

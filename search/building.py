@@ -2,21 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import asyncpg
 
 from vla_embeddings.errors import SearchError
 from vla_embeddings.search.catalog import Table, VectorIndex, quoted, vector_indexes
 from vla_embeddings.search.definition import IndexDefinition
-from vla_embeddings.search.handles import Connection, Handle, connected
+from vla_embeddings.search.finishing import finished
+from vla_embeddings.search.handles import (
+    Connection,
+    Handle,
+    connected,
+    keeps_session,
+    savepoint,
+)
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 # A build may take days, whatever time the pool allows its queries.
 BUILD_SECONDS = 7 * 86_400.0
@@ -41,16 +45,6 @@ class BuildProgress:
     phase: str
     done: int
     total: int
-
-
-async def keeps_session(connection: Connection) -> bool:
-    """Whether all statements surely go to one session, as without a pooler in between.
-
-    PgBouncer and its like give the client a process id of their own. In transaction mode a lock
-    would stay behind in a session that nobody finds again.
-    """
-    pid: int = await connection.fetchval("SELECT pg_backend_pid()")
-    return pid == connection.get_server_pid()
 
 
 @asynccontextmanager
@@ -94,7 +88,8 @@ async def build(
 
     Only a connection that is lost leaves one, and the next build removes it.
     """
-    statement = definition.create_statement(concurrently=concurrently)
+    name = await _free_name(connection, definition)
+    statement = definition.create_statement(concurrently=concurrently, name=name)
     async with _settings(connection, settings):
         try:
             await connection.execute(statement, timeout=BUILD_SECONDS)
@@ -103,6 +98,15 @@ async def build(
                 with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                     await finished(drop_invalid(connection, definition))
             raise
+
+
+async def _free_name(connection: Connection, definition: IndexDefinition) -> str:
+    """The name for a new index; another table's may be called so already."""
+    taken = await connection.fetchval(
+        "SELECT pg_catalog.to_regclass($1) IS NOT NULL",
+        f"{quoted(definition.table.schema)}.{quoted(definition.name)}",
+    )
+    return definition.hashed_name if taken else definition.name
 
 
 async def drop_invalid(connection: Connection, definition: IndexDefinition) -> None:
@@ -142,20 +146,6 @@ async def reporting(
                 logger.warning("No more progress is reported: %s", fault)
 
 
-async def finished(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` to its end, even when cancelled meanwhile; the cancellation comes after."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return task.result()
-
-
 async def _report(db: Handle, table: Table, progress: Callable[[BuildProgress], None]) -> None:
     async with connected(db) as connection:
         while True:
@@ -175,7 +165,7 @@ async def _until(connection: Connection, question: str, key: int) -> None:
 async def _settings(connection: Connection, settings: dict[str, str]) -> AsyncIterator[None]:
     """Session settings, as before afterwards; in the caller's transaction within a savepoint."""
     if connection.is_in_transaction():
-        async with connection.transaction():
+        async with savepoint(connection, keep=True):
             before = await _current(connection, list(settings))
             await _set(connection, settings, local=True)
             yield

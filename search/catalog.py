@@ -4,12 +4,9 @@ A name that a caller passes is looked up as a bound value. What goes into a stat
 name the catalog returned, quoted; so no name can change a statement's meaning.
 """
 
-import time
 from dataclasses import dataclass
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
-
-import asyncpg
 
 from vla_embeddings.errors import InvalidInput, SearchError, UnknownName
 from vla_embeddings.search.catalog_queries import (
@@ -18,13 +15,12 @@ from vla_embeddings.search.catalog_queries import (
     INDEXES,
     PARTITIONS,
     TABLE,
+    UNCHANGED,
     VECTOR_TABLES,
 )
 from vla_embeddings.search.handles import Connection
+from vla_embeddings.search.memory import Memory
 from vla_embeddings.search.metric import Metric
-
-# Seconds. An index that another process made or dropped is noticed after at most this long.
-FRESH_SECONDS = 60.0
 
 IndexState = Literal["valid", "invalid", "building"]
 
@@ -33,11 +29,13 @@ IndexState = Literal["valid", "invalid", "building"]
 class Column:
     """One column; `dimension` is None where it is no vector or declares no length.
 
-    `send` is the function that gives a value's binary form, which few types lack.
+    `base_type` is what a domain is over, and else the type itself. `send` is the function that
+    gives a value's binary form, which few types lack.
     """
 
     name: str
     type: str
+    base_type: str
     send: str | None
     is_array: bool
     vector_type: str | None
@@ -54,6 +52,7 @@ class Column:
 class VectorIndex:
     """An HNSW or IVFFlat index, as `list_indexes` returns it.
 
+    `column` is the expression where the index is on one that is more than a cast of the column.
     `half` says that a `vector` column is indexed in half precision; `options` holds what was
     given at its creation (`m`, `ef_construction`, `lists`); `size_bytes` is its size on disk.
     That of a partitioned table (`partitioned`) is made of one in each partition, and as large as
@@ -104,7 +103,6 @@ class Table:
     schema: str
     name: str
     kind: str
-    is_own: bool
     columns: dict[str, Column]
     key: tuple[str, ...]
     indexes: tuple[VectorIndex, ...]
@@ -156,28 +154,31 @@ class Table:
         return column
 
 
-_known: WeakKeyDictionary[asyncpg.Connection, dict[str, tuple[float, Table]]] = WeakKeyDictionary()
+_memories: WeakKeyDictionary[Any, Memory[Table]] = WeakKeyDictionary()
 
 
 async def resolve(connection: Connection, name: str, columns: tuple[str, ...] = ()) -> Table:
-    """The table `name` says, with at least `columns`; remembered for `FRESH_SECONDS`.
+    """The table `name` says, with at least `columns`; remembered for a minute.
 
     `name` is `table` or `schema.table`, spelled exactly as the catalog has it (quotes as in SQL
-    are understood too).
+    are understood too). It is remembered together with the search_path; a temporary table or, by
+    `"$user"`, a role that gives it another meaning is noticed as late as a change of the table.
 
     Raises:
         UnknownName: there is no such table or column; the message lists those there are.
         SearchError: the database lacks the pgvector extension.
     """
-    # A pool hands out a proxy that cannot be weakly referenced; the connection behind it can.
-    owner: Any = getattr(connection, "_con", connection)
-    tables = _known.setdefault(owner, {})
-    seen, table = tables.get(name, (0.0, None)) if isinstance(name, str) else (0.0, None)
-    fresh = time.monotonic() - seen < FRESH_SECONDS
-    if table is not None and fresh and all(column in table.columns for column in columns):
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise InvalidInput(f"A table's name must be a non-empty string; got {name!r}.")
+    memory = _memory_of(connection)
+    meaning = await memory.meaning(connection, name)
+    table = memory.get(meaning)
+    if table is not None and all(column in table.columns for column in columns):
         return table
     table = await _look_up(connection, name)
-    tables[name] = (time.monotonic(), table)
+    # What this transaction has made or changed is gone when it is rolled back.
+    if not connection.is_in_transaction() or await connection.fetchval(UNCHANGED):
+        memory.add(meaning, table)
     for column in columns:
         table.column(column)
     return table
@@ -185,7 +186,17 @@ async def resolve(connection: Connection, name: str, columns: tuple[str, ...] = 
 
 def forget() -> None:
     """Look everything up anew; called when this process changes an index or a comment."""
-    _known.clear()
+    _memories.clear()
+
+
+def _memory_of(connection: Connection) -> Memory[Table]:
+    connection.is_closed()  # raises where a pool has it back
+    # A pool hands out a proxy that cannot be weakly referenced; the connection behind it can.
+    owner = getattr(connection, "_con", connection)
+    memory = _memories.get(owner)
+    if memory is None:
+        memory = _memories[owner] = Memory()
+    return memory
 
 
 def quoted(name: str) -> str:
@@ -194,8 +205,6 @@ def quoted(name: str) -> str:
 
 
 async def _look_up(connection: Connection, name: str) -> Table:
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise InvalidInput(f"A table's name must be a non-empty string; got {name!r}.")
     extension = await connection.fetchrow(EXTENSION)
     if extension is None:
         raise SearchError(

@@ -10,7 +10,6 @@ WHERE e.extname = 'vector'
 # Kinds: table, partitioned table, view, materialised view, foreign table.
 TABLE = """
 SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
-       pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_own,
        ARRAY(
            SELECT a.attname::text
            FROM pg_catalog.pg_index i
@@ -21,19 +20,34 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
        ) AS key
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT '"' || replace(n.nspname, '"', '""') || '"' AS schema,
+           '"' || replace(c.relname, '"', '""') || '"' AS name
+) quoted
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
-  AND ($1::text IN (n.nspname || '.' || c.relname, format('%I.%I', n.nspname, c.relname),
-                    format('"%s"."%s"', replace(n.nspname, '"', '""'),
-                           replace(c.relname, '"', '""')))
-       OR pg_catalog.pg_table_is_visible(c.oid)
-          AND $1::text IN (c.relname, quote_ident(c.relname)))
+  AND ($1::text IN (n.nspname || '.' || c.relname, quoted.schema || '.' || quoted.name,
+                    n.nspname || '.' || quoted.name, quoted.schema || '.' || c.relname)
+       OR pg_catalog.pg_table_is_visible(c.oid) AND $1::text IN (c.relname, quoted.name))
 ORDER BY pg_catalog.pg_table_is_visible(c.oid) DESC, c.relname = $1::text DESC
 LIMIT 1
 """
 
+# Whether the transaction has written nothing, so that all it sees will still be there after it.
+UNCHANGED = "SELECT pg_catalog.txid_current_if_assigned() IS NULL"
+
 COLUMNS = """
 SELECT a.attname AS name,
        format('%I.%I', tn.nspname, t.typname) AS type,
+       (WITH RECURSIVE base AS (
+            SELECT t.oid, t.typbasetype AS below
+            UNION ALL
+            SELECT b.oid, b.typbasetype FROM base JOIN pg_catalog.pg_type b ON b.oid = base.below
+        )
+        SELECT format('%I.%I', bn.nspname, b.typname)
+        FROM base
+        JOIN pg_catalog.pg_type b ON b.oid = base.oid
+        JOIN pg_catalog.pg_namespace bn ON bn.oid = b.typnamespace
+        WHERE base.below = 0) AS base_type,
        CASE WHEN s.oid IS NOT NULL THEN format('%I.%I', sn.nspname, s.proname) END AS send,
        t.typcategory = 'A' AS is_array,
        CASE WHEN e.oid IS NOT NULL THEN t.typname END AS vector_type,
@@ -51,14 +65,19 @@ WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
 
-# The column of an index on an expression, such as e::halfvec(384), is what it depends on. The
-# index of a partitioned table holds nothing itself; its partitions' are named where one of those
-# is asked for, and where no index of the whole has them.
+# The column of an index on an expression is what it depends on, where the expression is no more
+# than a cast of it, such as e::halfvec(384); else it is the expression itself. The index of a
+# partitioned table holds nothing itself; its partitions' are named where one of those is asked
+# for, and where no index of the whole has them.
 INDEXES = """
 SELECT ic.relname AS name,
        tn.nspname AS schema,
        format('%I.%I', tn.nspname, tc.relname) AS table,
-       a.attname AS column,
+       CASE
+           WHEN i.indkey[0] <> 0 OR pg_catalog.pg_get_indexdef(ic.oid, 1, false) = format(
+               '((%I)::%s)', a.attname, pg_catalog.format_type(ia.atttypid, ia.atttypmod))
+           THEN a.attname ELSE pg_catalog.pg_get_indexdef(ic.oid, 1, false)
+       END AS column,
        am.amname AS method,
        CASE substring(oc.opcname FROM '_(.*)$')
            WHEN 'cosine_ops' THEN 'cosine' WHEN 'l2_ops' THEN 'euclidean'
@@ -92,8 +111,20 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = tc.oid AND a.attnum = coalesce(
      WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = ic.oid
        AND d.refobjid = tc.oid AND d.refobjsubid > 0))
 JOIN pg_catalog.pg_type ct ON ct.oid = a.atttypid
+JOIN pg_catalog.pg_attribute ia ON ia.attrelid = ic.oid AND ia.attnum = 1
 WHERE CASE WHEN $1::oid IS NULL THEN NOT ic.relispartition ELSE i.indrelid = $1 END
 ORDER BY tn.nspname, ic.relname
+"""
+
+# The index of a whole partitioned table that a partition's is part of.
+WHOLE_INDEX = """
+SELECT whole.relname
+FROM pg_catalog.pg_class part
+JOIN pg_catalog.pg_namespace n ON n.oid = part.relnamespace
+JOIN pg_catalog.pg_class whole ON whole.oid = pg_catalog.pg_partition_root(part.oid)
+WHERE part.relkind IN ('i', 'I') AND part.relispartition
+  AND $1::text IN (part.relname, n.nspname || '.' || part.relname)
+LIMIT 1
 """
 
 # The tables that hold a partitioned table's rows, at whatever depth.

@@ -85,7 +85,7 @@ def _numbers(rows: Rows) -> list[NDArray[np.integer]] | None:
 
 
 def _whole(column: Column, values: list[object]) -> NDArray[np.integer] | None:
-    form = WHOLE_NUMBERS.get(column.type)
+    form = WHOLE_NUMBERS.get(column.base_type)
     if form is None or set(map(type, values)) != {int}:
         return None
     try:
@@ -103,11 +103,14 @@ async def _heads(connection: Connection, rows: Rows) -> list[bytes]:
     names = [f"c{place}" for place in range(len(rows.columns))]
     sent = [f"{_send(column)}({c}) AS {c}" for column, c in zip(rows.columns, names, strict=True)]
     fields = [f"coalesce(int4send(octet_length({c})) || {c}, int4send(-1))" for c in names]
+    # Beside SELECT a composite value stays whole; beside FROM, unnest would part it.
+    given = ", ".join(f"unnest({array}) AS {c}" for array, c in zip(arrays, names, strict=True))
     records = await fetch(
         connection,
         f"SELECT int2send({len(names) + 1}::int2) || {' || '.join(fields)} "
-        f"FROM (SELECT n, {', '.join(sent)} FROM unnest({', '.join(arrays)}) "
-        f"WITH ORDINALITY AS given({', '.join(names)}, n)) AS sent ORDER BY n",
+        f"FROM (SELECT n, {', '.join(sent)} FROM "
+        f"(SELECT generate_series(1, {len(rows.vectors)}) AS n, {given}) AS given) AS sent "
+        "ORDER BY n",
         parameters,
         name=rows.name,
     )

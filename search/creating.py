@@ -14,7 +14,6 @@ from vla_embeddings.search.building import (
     BuildProgress,
     build,
     drop_invalid,
-    keeps_session,
     reporting,
     sole_builder,
 )
@@ -26,7 +25,14 @@ from vla_embeddings.search.catalog import (
     vector_indexes,
 )
 from vla_embeddings.search.definition import IndexDefinition
-from vla_embeddings.search.handles import Connection, Handle, connected, opens_connections
+from vla_embeddings.search.handles import (
+    Connection,
+    Handle,
+    atomic,
+    connected,
+    keeps_session,
+    opens_connections,
+)
 from vla_embeddings.search.metric import MetricName, metric_named
 
 logger = logging.getLogger(__name__)
@@ -99,7 +105,7 @@ async def create_index(
         pooled = concurrently and not await keeps_session(connection)
         if pooled and (equal := await _equal(connection, definition)) is not None:
             return equal
-        scope = nullcontext() if concurrently else connection.transaction()
+        scope = nullcontext() if concurrently else atomic(connection)
         async with scope, sole_builder(connection, target):
             if (equal := await _equal(connection, definition)) is not None:
                 return equal

@@ -58,11 +58,13 @@ class Database:
         Raises:
             DatabaseUnavailable: the server cannot be reached or refuses; the message names the
                 address without its password.
-            InvalidInput: `dsn` is no PostgreSQL address, or `target_session_attrs` is unknown.
+            InvalidInput: `dsn` is no PostgreSQL address, the sizes are none of a pool, or
+                `target_session_attrs` is unknown.
         """
+        _check_sizes(min_size, max_size)
         try:
             address = _without_password(dsn)
-        except ValueError:  # its text may hold the password
+        except (AttributeError, TypeError, ValueError):  # its text may hold the password
             raise _no_address() from None
         try:
             async with asyncio.timeout(connect_seconds):
@@ -98,6 +100,14 @@ class Database:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _check_sizes(least: int, most: int) -> None:
+    if not (type(least) is type(most) is int and 0 <= least <= most and most > 0):
+        raise InvalidInput(
+            "max_size must be a whole number from 1, and min_size one from 0 to max_size; "
+            f"got min_size={least!r}, max_size={most!r}."
+        )
 
 
 def _checked(attributes: SessionAttributes | None) -> SessionAttribute | None:

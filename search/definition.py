@@ -8,11 +8,15 @@ from vla_embeddings.errors import InvalidInput, SearchError
 from vla_embeddings.search.catalog import Column, Table, VectorIndex, quoted
 from vla_embeddings.search.metric import Metric
 
-# pgvector's limits of an indexed vector.
-MAX_DIMENSIONS = {"vector": 2000, "halfvec": 4000}
+# pgvector's limits of a vector that is indexed; `MAX_STORED_DIMENSION` is that of a stored one.
+MAX_INDEXED_DIMENSION = {"vector": 2000, "halfvec": 4000}
+
+# pgvector's own.
+MAX_LISTS = 32_768
+DEFAULT_LISTS = 100
+_DEFAULTS = {"hnsw": {"m": 16, "ef_construction": 64}, "ivfflat": {"lists": DEFAULT_LISTS}}
 
 _NAME_BYTES = 63  # PostgreSQL cuts longer names without a word
-_DEFAULTS = {"hnsw": {"m": 16, "ef_construction": 64}, "ivfflat": {"lists": 100}}  # pgvector's
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class IndexDefinition:
         for name, least, most in (
             ("m", 2, 100),
             ("ef_construction", 4, 1000),
-            ("lists", 1, 32_768),
+            ("lists", 1, MAX_LISTS),
         ):
             value = self.options.get(name, least)
             if type(value) is not int or not least <= value <= most:
@@ -49,12 +53,12 @@ class IndexDefinition:
             )
         if self.half and self.table.extension.version < (0, 7):
             raise SearchError("A half-precision index needs pgvector 0.7; upgrade the extension.")
-        most = MAX_DIMENSIONS[self.indexed_type]
+        most = MAX_INDEXED_DIMENSION[self.indexed_type]
         if not 0 < (self.column.dimension or 0) <= most:
             raise InvalidInput(
                 f"An index on {self.column.sql} needs a declared dimension of at most {most} "
                 f"({self.indexed_type}); it has {self.column.dimension or 'none'}. half=True "
-                f"allows {MAX_DIMENSIONS['halfvec']}."
+                f"allows {MAX_INDEXED_DIMENSION['halfvec']}."
             )
 
     @property
@@ -64,17 +68,27 @@ class IndexDefinition:
 
     @property
     def name(self) -> str:
-        """Telling and unique; too long a name ends in a hash of the whole."""
-        metric = self.metric.opclass.removesuffix("_ops")
-        half = "_f16" if self.half else ""
-        name = f"{self.table.name}_{self.column.name}_{self.method}_{metric}{half}_idx"
-        if len(name.encode()) <= _NAME_BYTES:
-            return name
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-        return name.encode()[: _NAME_BYTES - 9].decode(errors="ignore") + f"_{digest}"
+        """Telling, and short enough: too long a name ends in a hash."""
+        name = "_".join(self._parts)
+        return name if len(name.encode()) <= _NAME_BYTES else self.hashed_name
 
-    def create_statement(self, *, concurrently: bool) -> str:
-        """CREATE INDEX; without IF NOT EXISTS, which is content with an invalid index."""
+    @property
+    def hashed_name(self) -> str:
+        """Unique too: those of table `a_b`, column `c` and of table `a`, column `b_c` differ."""
+        digest = hashlib.sha256("\0".join(self._parts).encode()).hexdigest()[:8]
+        start = "_".join(self._parts).encode()[: _NAME_BYTES - 9].decode(errors="ignore")
+        return f"{start}_{digest}"
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        metric = self.metric.opclass.removesuffix("_ops") + ("_f16" if self.half else "")
+        return (self.table.name, self.column.name, self.method, metric, "idx")
+
+    def create_statement(self, *, concurrently: bool, name: str | None = None) -> str:
+        """CREATE INDEX; without IF NOT EXISTS, which is content with an invalid index.
+
+        `name` is in place of its own.
+        """
         extension = self.table.extension
         expression = self.column.sql
         if self.half and self.column.vector_type == "vector":
@@ -82,7 +96,7 @@ class IndexDefinition:
         opclass = extension.type(f"{self.indexed_type}_{self.metric.opclass}")
         options = ", ".join(f"{name} = {value}" for name, value in self.options.items())
         return (
-            f"CREATE INDEX {'CONCURRENTLY ' if concurrently else ''}{quoted(self.name)} "
+            f"CREATE INDEX {'CONCURRENTLY ' if concurrently else ''}{quoted(name or self.name)} "
             f"ON {self.table.sql} USING {self.method} ({expression} {opclass}) WITH ({options})"
         )
 

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
@@ -19,9 +19,9 @@ from vla_embeddings.errors import InvalidInput
 from vla_embeddings.metrics import SEARCH_RESULTS, SEARCH_SECONDS
 from vla_embeddings.search.binding import fetch
 from vla_embeddings.search.catalog import Column, Table, resolve
-from vla_embeddings.search.filters import Filters
+from vla_embeddings.search.filters import Filters, filtered
 from vla_embeddings.search.fingerprint import check_fingerprint
-from vla_embeddings.search.handles import Connection, Handle, connected
+from vla_embeddings.search.handles import Connection, Handle, connected, savepoint
 from vla_embeddings.search.metric import Metric, MetricName
 from vla_embeddings.search.statement import Nearest
 from vla_embeddings.search.tuning import check_overrides
@@ -56,7 +56,7 @@ async def search(db: Handle, request: SearchRequest) -> list[Row]:
     started = time.perf_counter()
     top_k = checked_top_k(request.top_k)
     check_overrides(request.ef_search, request.probes)
-    named = (request.embedding_column, *(request.columns or ()), *(request.filters or ()))
+    named = (request.embedding_column, *_listed(request.columns), *filtered(request.filters))
     async with connected(db) as connection:
         table = await resolve(connection, request.table, named)
         column = table.vector_column(request.embedding_column)
@@ -68,7 +68,7 @@ async def search(db: Handle, request: SearchRequest) -> list[Row]:
             query=checked(request.query_embedding, column, what="query_embedding"),
             top_k=top_k,
             filters=request.filters,
-            columns=_wanted_columns(table, request.columns),
+            columns=_wanted_columns(table, request.columns, request.metric),
         )
         async with settings_undone(connection):
             records = await _records(connection, nearest, request)
@@ -98,7 +98,7 @@ def _histograms(metric: MetricName) -> tuple[Histogram, Histogram]:
 async def _records(
     connection: Connection, nearest: Nearest, request: SearchRequest
 ) -> list[asyncpg.Record]:
-    if nearest.indexes and not request.exact:
+    if nearest.can_ask_index and not request.exact:
         indexed = nearest.indexed(ef_search=request.ef_search, probes=request.probes)
         records = await fetch(connection, *indexed)
         if len(records) >= nearest.top_k or _reached(records, nearest, request.limit):
@@ -128,23 +128,14 @@ def settings_undone(connection: Connection) -> AbstractAsyncContextManager[None]
 
     Without an open transaction a local setting ends with its statement, and nothing is needed.
     """
-    return _savepoint(connection) if connection.is_in_transaction() else nullcontext()
-
-
-@asynccontextmanager
-async def _savepoint(connection: Connection) -> AsyncIterator[None]:
-    await connection.execute("SAVEPOINT vla_search")
-    try:
-        yield
-    finally:
-        await connection.execute("ROLLBACK TO SAVEPOINT vla_search; RELEASE vla_search")
+    return savepoint(connection, keep=False) if connection.is_in_transaction() else nullcontext()
 
 
 def _rows(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> list[Row]:
     width, metric = len(nearest.columns), nearest.metric
     names = [column.name for column in nearest.columns]
     vectors = [column for column in nearest.columns if column.vector_type]
-    found: list[tuple[Any, Row]] = []
+    rows: list[Row] = []
     for record in records:
         distance = record[width]
         if distance is None or not metric.passes(score := metric.score_of(distance), limit):
@@ -153,9 +144,8 @@ def _rows(records: list[asyncpg.Record], nearest: Nearest, limit: float) -> list
         for column in vectors:
             row[column.name] = decoded(row[column.name], column)
         row[metric.score] = score
-        found.append((record[width:], row))
-    found.sort(key=lambda pair: pair[0])
-    return [row for _, row in found[: nearest.top_k]]
+        rows.append(row)
+    return rows[: nearest.top_k]
 
 
 def decoded(value: Any, column: Column) -> Any:
@@ -166,9 +156,29 @@ def decoded(value: Any, column: Column) -> Any:
     return decode.from_binary(value).to_numpy().astype(np.float32)
 
 
-def _wanted_columns(table: Table, names: Sequence[str] | None) -> tuple[Column, ...]:
+def _listed(columns: Sequence[str] | None) -> tuple[str, ...]:
+    if columns is None:
+        return ()
+    is_list = isinstance(columns, Collection) and not isinstance(columns, str)
+    if not is_list or not all(isinstance(name, str) for name in columns):
+        raise InvalidInput(f"columns must be a list of names; got {columns!r}.")
+    return tuple(columns)
+
+
+def _wanted_columns(
+    table: Table, names: Sequence[str] | None, metric: Metric
+) -> tuple[Column, ...]:
     if names is None:
-        return tuple(column for column in table.columns.values() if not column.vector_type)
+        return tuple(
+            column
+            for column in table.columns.values()
+            if not column.vector_type and column.name != metric.score
+        )
+    if metric.score in names:
+        raise InvalidInput(
+            f"columns: a row's {metric.score!r} is its score, so the column of this name cannot "
+            "be in it. Search a view that gives it another name."
+        )
     return tuple(
         table.vector_column(name) if table.column(name).vector_type else table.column(name)
         for name in names

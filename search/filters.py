@@ -26,6 +26,15 @@ _COMPARISONS = {
 _PATTERNS = {"like": "LIKE", "ilike": "ILIKE"}
 
 
+def filtered(filters: Filters | None) -> tuple[str, ...]:
+    """The columns that `filters` names; InvalidInput where it is no mapping."""
+    if filters is None:
+        return ()
+    if not isinstance(filters, Mapping):
+        raise InvalidInput(f"filters must map columns to values; got {type(filters).__name__}.")
+    return tuple(filters)
+
+
 def conditions(filters: Filters | None, table: Table, parameters: Parameters) -> list[str]:
     """One SQL condition for each that `filters` names; values are added to `parameters`.
 
@@ -33,13 +42,9 @@ def conditions(filters: Filters | None, table: Table, parameters: Parameters) ->
         UnknownName: a column that the table lacks.
         InvalidInput: an unknown operator, or a value of the wrong kind for its operator.
     """
-    if filters is None:
-        return []
-    if not isinstance(filters, Mapping):
-        raise InvalidInput(f"filters must map columns to values; got {type(filters).__name__}.")
     return [
         _condition(table.scalar_column(name), operator, value, parameters)
-        for name, wanted in filters.items()
+        for name, wanted in (filters or {}).items()
         for operator, value in _operators(wanted)
     ]
 
@@ -95,7 +100,7 @@ def _none_of(column: Column, value: object, parameters: Parameters) -> str:
 def _values(column: Column, value: object) -> list[object]:
     if not isinstance(value, list | tuple | set | frozenset):
         raise InvalidInput(f"Column {column.sql}: a list of values is needed; got {value!r}.")
-    if None in value:
+    if any(each is None for each in value):
         raise InvalidInput(f"Column {column.sql}: a list cannot hold None; use is_null.")
     return list(value)
 

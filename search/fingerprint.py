@@ -7,28 +7,28 @@ pg_dump, and it is gone when the column is.
 import re
 
 from vla_embeddings.errors import InvalidInput, SearchError
-from vla_embeddings.search.catalog import Column, Table, forget, resolve
-from vla_embeddings.search.handles import Connection
-from vla_embeddings.search.pipeline import Before
+from vla_embeddings.search.catalog import Column, Table, forget
+from vla_embeddings.search.handles import Connection, atomic
+from vla_embeddings.search.pipeline import Turn
 
 _MARK = re.compile(r"^vla-embeddings: (.+)$", re.MULTILINE)
 
+_COMMENT = """
+SELECT pg_catalog.col_description(a.attrelid, a.attnum)
+FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = $1::text::regclass AND a.attname = $2
+"""
+
 
 def recorded_fingerprint(column: Column) -> str | None:
-    """What filled `column`, or None where it does not say."""
-    found = _MARK.search(column.comment or "")
-    return found[1] if found else None
+    """What filled `column` when it was looked up, or None where it did not say."""
+    return _marked(column.comment)
 
 
 def check_fingerprint(table: Table, column: Column, fingerprint: str | None) -> None:
-    """SearchError where `column` holds vectors of a model other than `fingerprint`."""
-    recorded = recorded_fingerprint(column)
-    if fingerprint is not None and recorded not in (None, fingerprint):
-        raise SearchError(
-            f"{table.sql}.{column.sql} holds vectors of {recorded}, which cannot be compared "
-            f"with vectors of {fingerprint}. Embed the column anew (vla-embeddings backfill "
-            "--replace), or pass force=True if you know that they agree."
-        )
+    """SearchError where `column` held vectors of a model other than `fingerprint`."""
+    if fingerprint is not None:
+        _refuse_others(table, column, recorded_fingerprint(column), _one_line(fingerprint))
 
 
 async def claim_column(
@@ -38,40 +38,66 @@ async def claim_column(
     fingerprint: str | None,
     *,
     force: bool,
-    before: Before = None,
+    turn: Turn | None = None,
 ) -> None:
     """Check `fingerprint` before writing, and record it where nothing (or, by `force`, else) is.
 
-    `before` is awaited where there is something to record. Two writers that come first at the
-    same time are put in order by the table's lock.
+    What the column says at this moment counts, not when it was looked up. Where there is
+    something to record, `turn` comes first; two writers that come first at the same time are put
+    in order by the table's lock.
     """
     if fingerprint is None:
         return
-    if re.fullmatch(r".+", fingerprint) is None:
-        raise InvalidInput(f"A fingerprint must be one line; got {fingerprint!r}.")
-    recorded = recorded_fingerprint(column)
-    if recorded == fingerprint:
-        return
-    if before is not None:
-        await before
-    if recorded is not None and not force:
-        check_fingerprint(table, column, fingerprint)
-    async with connection.transaction():
-        await connection.execute(f"LOCK TABLE {table.sql} IN SHARE UPDATE EXCLUSIVE MODE")
-        forget()
-        column = (await resolve(connection, f"{table.schema}.{table.name}")).column(column.name)
+    ours = _one_line(fingerprint)
+
+    async def is_recorded() -> bool:
+        recorded = _marked(await _comment(connection, table, column))
         if not force:
-            check_fingerprint(table, column, fingerprint)
-        await _record(connection, table, column, fingerprint)
+            _refuse_others(table, column, recorded, ours)
+        return recorded == ours
+
+    if await is_recorded():
+        return
+    if turn is not None:
+        await turn.wait()
+    async with atomic(connection):
+        await connection.execute(f"LOCK TABLE {table.sql} IN SHARE UPDATE EXCLUSIVE MODE")
+        if not await is_recorded():
+            await _record(connection, table, column, ours)
     forget()
 
 
+async def _comment(connection: Connection, table: Table, column: Column) -> str | None:
+    comment: str | None = await connection.fetchval(_COMMENT, table.sql, column.name)
+    return comment
+
+
+def _marked(comment: str | None) -> str | None:
+    found = _MARK.search(comment or "")
+    return found[1] if found else None
+
+
+def _one_line(fingerprint: object) -> str:
+    if not isinstance(fingerprint, str) or re.fullmatch(r".+", fingerprint) is None:
+        raise InvalidInput(f"A fingerprint must be a string of one line; got {fingerprint!r}.")
+    return fingerprint
+
+
+def _refuse_others(table: Table, column: Column, recorded: str | None, fingerprint: str) -> None:
+    if recorded not in (None, fingerprint):
+        raise SearchError(
+            f"{table.sql}.{column.sql} holds vectors of {recorded}, which cannot be compared "
+            f"with vectors of {fingerprint}. Embed the column anew (vla-embeddings backfill "
+            "--replace), or pass force=True if you know that they agree."
+        )
+
+
 async def _record(connection: Connection, table: Table, column: Column, fingerprint: str) -> None:
-    others = _MARK.sub("", column.comment or "").strip()
+    others = _MARK.sub("", await _comment(connection, table, column) or "")
     # COMMENT takes no parameters, so the server itself quotes the text.
     statement = await connection.fetchval(
         "SELECT format('COMMENT ON COLUMN %s IS %L', $1::text, $2::text)",
         f"{table.sql}.{column.sql}",
-        f"{others}\nvla-embeddings: {fingerprint}".strip(),
+        f"{others.strip()}\nvla-embeddings: {fingerprint}".strip(),
     )
     await connection.execute(statement)

@@ -15,6 +15,7 @@ from asyncpg.pool import PoolConnectionProxy
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.database import Database
 from vla_embeddings.search.faults import as_embedding_error
+from vla_embeddings.search.finishing import finished
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
@@ -58,6 +59,39 @@ def has_free_connection(db: Handle) -> bool:
     if not isinstance(pool, asyncpg.Pool):
         return False
     return pool.get_size() - pool.get_idle_size() < pool.get_max_size()
+
+
+async def keeps_session(connection: Connection) -> bool:
+    """Whether all statements surely go to one session, as without a pooler in between.
+
+    PgBouncer and its like give the client a process id of their own. In transaction mode a lock
+    would stay behind in a session that nobody finds again.
+    """
+    pid: int = await connection.fetchval("SELECT pg_backend_pid()")
+    return pid == connection.get_server_pid()
+
+
+def atomic(connection: Connection) -> AbstractAsyncContextManager[object]:
+    """All that is done inside or nothing, in the caller's transaction where one is open.
+
+    asyncpg's own nested transactions would refuse one that the caller began by `BEGIN`.
+    """
+    if connection.is_in_transaction():
+        return savepoint(connection, keep=True)
+    return connection.transaction()
+
+
+@asynccontextmanager
+async def savepoint(connection: Connection, *, keep: bool) -> AsyncIterator[None]:
+    """What is done inside ends here, or stays with `keep`; a fault inside undoes nothing else."""
+    await connection.execute("SAVEPOINT vla_embeddings")
+    kept = False
+    try:
+        yield
+        kept = keep
+    finally:
+        undo = "" if kept else "ROLLBACK TO SAVEPOINT vla_embeddings; "
+        await finished(connection.execute(f"{undo}RELEASE SAVEPOINT vla_embeddings"))
 
 
 class _Joined(AbstractAsyncContextManager[Connection, None]):

@@ -4,7 +4,9 @@ from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import InvalidInput, UnknownName
 from vla_embeddings.search.building import drop
 from vla_embeddings.search.catalog import VectorIndex, forget, resolve, vector_indexes
+from vla_embeddings.search.catalog_queries import WHOLE_INDEX
 from vla_embeddings.search.creating import Progress, create_index
+from vla_embeddings.search.definition import DEFAULT_LISTS
 from vla_embeddings.search.handles import Handle, connected
 from vla_embeddings.search.metric import MetricName
 
@@ -80,7 +82,7 @@ async def create_ivfflat_index(
     db: Handle,
     table: str,
     embedding_column: str,
-    lists: int = 100,
+    lists: int = DEFAULT_LISTS,
     distance_metric: MetricName = "cosine",
     *,
     half: bool = False,
@@ -133,7 +135,8 @@ async def drop_index(db: Handle, name: str, *, concurrently: bool | None = None)
         What it was.
 
     Raises:
-        UnknownName: there is no such vector index; the message lists those there are.
+        UnknownName: there is no such vector index, and the message lists those there are; or it
+            is one partition's part of an index, which the message names.
         InvalidInput: indexes of several schemas have this name.
         SearchError, DatabaseUnavailable: as everywhere.
     """
@@ -143,6 +146,11 @@ async def drop_index(db: Handle, name: str, *, concurrently: bool | None = None)
             index for index in indexes if name in (index.name, f"{index.schema}.{index.name}")
         ]
         if not found:
+            if (whole := await connection.fetchval(WHOLE_INDEX, name)) is not None:
+                raise UnknownName(
+                    f"{name} is no index of its own, but one partition's part of {whole}. Drop "
+                    f"that: drop_index(db, {whole!r})."
+                )
             names = ", ".join(index.name for index in indexes) or "none"
             raise UnknownName(f"There is no vector index {name!r}; there are: {names}.")
         if len(found) > 1:

@@ -2,61 +2,81 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 Chunk = TypeVar("Chunk")
 
-Before: TypeAlias = Awaitable[object] | None
-"""Done when the chunk before is stored; raises what kept it from that. None where it is."""
+
+class Turn:
+    """A chunk's place in the order: when what it changes may be seen by others."""
+
+    def __init__(self, before: asyncio.Task[None] | None = None) -> None:
+        self._before = before
+        self.taken = asyncio.Event()
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether a chunk before is still being stored."""
+        return self._before is not None and not self._before.done()
+
+    async def wait(self) -> None:
+        """Return once the chunk before is stored; raises what kept it from that."""
+        if self._before is not None:
+            await self._before
+        self.taken.set()
 
 
 async def store_in_order(
     chunks: AsyncIterator[Chunk],
-    store: Callable[[Chunk, Before], Awaitable[int]],
+    store: Callable[[Chunk, Turn], Awaitable[int]],
     *,
     may_overlap: Callable[[], bool],
 ) -> int:
-    """The sum of what `store` returns for each of `chunks`, at most two of them at a time.
+    """The sum of what `store` returns for each of `chunks`.
 
-    `store` must await its second argument before it changes anything that others see. So what
-    is stored, in which order, and which fault is raised are as if it ran for one chunk at a time.
+    A chunk is stored to its end before the next one is asked for. Where `may_overlap`, the next
+    is asked for and begun while a chunk is being stored, and has its turn when that is done; so
+    two are under way at most. `store` must wait for its turn before it changes anything that
+    others see: what is stored, in which order, and which fault is raised are then as if nothing
+    overlapped. A fault ends the wait for the next chunk.
 
     Args:
-        may_overlap: whether a second one may begin at this moment.
+        may_overlap: whether a second chunk may begin at this moment.
     """
     stored = 0
-    earlier: asyncio.Task[int] | None = None
-    latest: asyncio.Task[int] | None = None
-    try:
-        async for chunk in chunks:
-            if earlier is not None:
-                await earlier
-            if latest is not None and not may_overlap():
-                stored, latest = stored + await latest, None
-            earlier, latest = latest, asyncio.create_task(_total(chunk, store, latest))
-        return stored + (await latest if latest is not None else 0)
-    except asyncio.CancelledError:
-        running = [task for task in (latest, earlier) if task is not None]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        raise
-    except Exception:
-        if latest is not None:
-            await latest  # where it fails too, its fault came first
-        raise
+    latest: asyncio.Task[None] | None = None
+    fault: BaseException | None = None
 
+    async def store_one(chunk: Chunk, turn: Turn) -> None:
+        nonlocal stored
+        try:
+            count = await store(chunk, turn)
+        except Exception:
+            await turn.wait()  # where the chunk before fails too, its fault came first
+            raise
+        finally:
+            turn.taken.set()
+        stored += count
 
-async def _total(
-    chunk: Chunk,
-    store: Callable[[Chunk, Before], Awaitable[int]],
-    before: asyncio.Task[int] | None,
-) -> int:
-    """What `store` returns for this chunk and all before it."""
+    async def end_unless_overlapping() -> None:
+        if latest is not None and not may_overlap():
+            await latest
+
     try:
-        count = await store(chunk, before)
-    except Exception:
-        if before is not None:
-            await before  # where it fails too, its fault came first
-        raise
-    return count + (await before if before is not None else 0)
+        async with asyncio.TaskGroup() as group:
+            try:
+                async for chunk in chunks:
+                    await end_unless_overlapping()  # its source may have taken a connection
+                    turn = Turn(latest)
+                    latest = group.create_task(store_one(chunk, turn))
+                    await turn.taken.wait()
+                    await end_unless_overlapping()
+            except Exception:
+                if latest is not None:
+                    await latest  # what was handed over is stored, though no more comes
+                raise
+    except BaseExceptionGroup as faults:
+        fault = faults.exceptions[0]
+    if fault is not None:
+        raise fault  # here, where it keeps its own context
+    return stored

@@ -1,10 +1,11 @@
 """How much of the truth an index finds, on the user's own rows."""
 
+import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import asyncpg
 import numpy as np
@@ -15,7 +16,7 @@ from vla_embeddings.search.binding import Parameters, fetch
 from vla_embeddings.search.catalog import Column, Table, resolve
 from vla_embeddings.search.engine import checked_top_k, decoded, settings_undone
 from vla_embeddings.search.handles import Connection, Handle, connected
-from vla_embeddings.search.metric import MetricName, metric_named
+from vla_embeddings.search.metric import COSINE, MetricName, metric_named
 from vla_embeddings.search.statement import Nearest
 from vla_embeddings.search.tuning import check_overrides
 from vla_embeddings.search.vectors import Vector, checked_matrix
@@ -24,6 +25,8 @@ DEFAULT_EFFORTS: dict[str, tuple[int, ...]] = {
     "hnsw": (20, 40, 100, 200, 400),
     "ivfflat": (1, 3, 10, 32),
 }
+
+T = TypeVar("T")
 
 # Two computations of one distance may differ in their last bits.
 _SAME_DISTANCE = 1e-6
@@ -51,8 +54,8 @@ async def measure_recall(
     *,
     distance_metric: MetricName = "cosine",
     top_k: int | None = None,
-    efforts: Sequence[int] | None = None,
-    queries: Sequence[Vector] | NDArray[np.floating] | None = None,
+    efforts: Iterable[int] | None = None,
+    queries: Iterable[Vector] | NDArray[np.floating] | None = None,
     sample: int = 100,
 ) -> list[RecallPoint]:
     """Compare searches through the column's index with exact ones.
@@ -60,8 +63,8 @@ async def measure_recall(
     Args:
         efforts: values of `ef_search` (HNSW) or `probes` (IVFFlat) to try; by default
             `DEFAULT_EFFORTS`.
-        queries: array of shape (n, d); by default the vectors of `sample` random rows, each of
-            which finds itself, so that real queries do a little worse.
+        queries: array of shape (n, d), or any iterable of vectors; by default those of `sample`
+            random rows, each of which finds itself, so that real queries do a little worse.
 
     Returns:
         One point an effort, in their order.
@@ -73,18 +76,20 @@ async def measure_recall(
     metric, rows = metric_named(distance_metric), checked_top_k(top_k)
     if type(sample) is not int or sample < 1:
         raise InvalidInput(f"sample must be a whole number from 1; got {sample!r}.")
+    chosen = None if efforts is None else _listed(efforts, "efforts")
+    given = None if queries is None else _listed(queries, "queries")
+    if given == []:
+        raise InvalidInput("queries must hold at least one vector.")
     async with connected(db) as connection:
         target = await resolve(connection, table, (embedding_column,))
         column = target.vector_column(embedding_column)
-        given = await _sample(connection, target, column, sample) if queries is None else queries
-        if len(given) == 0:
-            raise InvalidInput("queries must hold at least one vector.")
+        vectors = await _sample(connection, target, column, sample) if given is None else given
         nearest = [
             Nearest(target, column, metric, query.tolist(), rows, filters=None, columns=())
-            for query in checked_matrix(list(given), column, name=lambda n: f"queries[{n}]")
+            for query in checked_matrix(vectors, column, name=lambda n: f"queries[{n}]")
         ]
         method = _method(nearest[0])
-        values = DEFAULT_EFFORTS[method] if efforts is None else efforts
+        values = DEFAULT_EFFORTS[method] if chosen is None else chosen
         for value in values:
             check_overrides(value, value)
         exact = [await _timed(connection, *each.exact()) for each in nearest]
@@ -127,19 +132,31 @@ async def _timed(
     started = time.perf_counter()
     records = await fetch(connection, sql, parameters)
     seconds = time.perf_counter() - started
-    return [record[0] for record in records if record[0] is not None], seconds
+    distances = [record[0] for record in records]
+    # A row without a vector has none, and one of zero length NaN.
+    return [d for d in distances if d is not None and not math.isnan(d)], seconds
 
 
 async def _sample(
     connection: Connection, table: Table, column: Column, size: int
 ) -> list[NDArray[np.float32]]:
+    # Of zero length, which no query may be, a vector's cosine distance to itself is NaN, which
+    # PostgreSQL has above all numbers.
+    itself = f"t.{column.sql} {table.extension.operator(COSINE)} t.{column.sql}"
     rows: list[asyncpg.Record] = await connection.fetch(
         f"SELECT {column.send}(t.{column.sql}) FROM {table.sql} AS t "
-        f"WHERE t.{column.sql} IS NOT NULL ORDER BY random() LIMIT {size}"
+        f"WHERE {itself} <= 'infinity' ORDER BY random() LIMIT {size}"
     )
     if not rows:
         raise _no_vectors(table, column)
     return [decoded(row[0], column) for row in rows]
+
+
+def _listed(values: Iterable[T], name: str) -> list[T]:
+    try:
+        return list(values)
+    except TypeError:
+        raise InvalidInput(f"{name} must be a list; got {values!r}.") from None
 
 
 def _method(nearest: Nearest) -> Literal["hnsw", "ivfflat"]:

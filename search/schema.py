@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from vla_embeddings.search.handles import Handle, connected
+from vla_embeddings.search.handles import Handle, atomic, connected
 
 # Two workers that start together must not both create: IF NOT EXISTS alone still collides in the
 # system catalog. Any constant will do; this one spells "vla".
@@ -20,6 +20,6 @@ async def create_schema(db: Handle) -> None:
         DatabaseUnavailable: the server cannot be reached.
     """
     statements = files("vla_embeddings.search").joinpath("schema.sql").read_text()
-    async with connected(db, writing=True) as connection, connection.transaction():
+    async with connected(db, writing=True) as connection, atomic(connection):
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _SCHEMA_LOCK)
         await connection.execute(statements)

@@ -18,13 +18,16 @@ class Shape(NamedTuple):
     """All that the text depends on; no value among it.
 
     `table` and `columns` are equal to nothing but themselves, so once the catalog was read anew
-    nothing that is remembered of them is used again. `conditions` say which rows count, by
+    nothing that is remembered of them is used again. `dimension` is the query's, `half` says that
+    an index gives the order in half precision, and `conditions` say which rows count, by
     parameters from `$2` on.
     """
 
     table: Table
     column: Column
     metric: Metric
+    dimension: int
+    half: bool
     top_k: int
     columns: tuple[Column, ...]
     conditions: tuple[str, ...]
@@ -54,7 +57,7 @@ class Shape(NamedTuple):
         stored, wanted = f"t.{self.column.sql}", self.column.vector_type or "vector"
         if half and wanted == "vector":
             wanted = "halfvec"
-            stored += f"::{extension.type('halfvec')}({self.column.dimension})"
+            stored += f"::{extension.type('halfvec')}({self.dimension})"
         query = f"$1::real[]::{extension.type(wanted)}"
         return f"({stored} {extension.operator(self.metric)} {query})"
 
@@ -86,17 +89,28 @@ def indexed_sql(shape: Shape, ef_search: int | None, probes: int | None) -> str:
     scan stands in a LATERAL subquery that needs the outcome of `set_config`, so it cannot
     start before. `true` makes them local to the transaction, and without an open one that
     is this statement.
+
+    The rows are sorted once more by exact distance and key, which a relaxed scan or an index in
+    half precision does not do; `+ 0`, as PostgreSQL would take the scan's order for exact.
     """
-    indexes = shape.table.serving(shape.column, shape.metric)
-    half = not any(not index.half and not index.partial for index in indexes)
     settings = search_settings(
-        indexes, shape.table.extension, top_k=shape.top_k, ef_search=ef_search, probes=probes
+        shape.table.serving(shape.column, shape.metric),
+        shape.table.extension,
+        top_k=shape.top_k,
+        ef_search=ef_search,
+        probes=probes,
     )
     done = " || ".join(f"set_config('{name}', '{to}', true)" for name, to in settings.items())
+    names = [f"c{place}" for place in range(len(shape.columns) + 1 + len(shape.key()))]
+    hit = (
+        f"{shape.select('setting.done IS NOT NULL')} "
+        f"ORDER BY {shape.distance(half=shape.half)} LIMIT {shape.candidates}"
+    )
+    distance, *key = names[len(shape.columns) :]
     return (
         f"WITH setting AS MATERIALIZED (SELECT {done} AS done) "
-        f"SELECT hit.* FROM setting, LATERAL ({shape.select('setting.done IS NOT NULL')} "
-        f"ORDER BY {shape.distance(half=half)} LIMIT {shape.candidates}) AS hit"
+        f"SELECT hit.* FROM setting, LATERAL ({hit}) AS hit({', '.join(names)}) "
+        f"ORDER BY {', '.join([f'{distance} + 0', *key])}"
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import InvalidInput
@@ -29,9 +30,12 @@ async def cosine_similarity_search(
 ) -> list[Row]:
     """The rows most similar to `query_embedding`; `similarity` is 1 - cosine distance.
 
-    Complete: min(`top_k`, rows that match `filters` and `threshold`) rows come back. Where an
-    index cannot fill the list, the search is repeated without it. Order: similarity, then
-    primary key. Rows whose vector is NULL are left out.
+    The `top_k` nearest of the rows that match `filters`, without those below `threshold`. With
+    `threshold=-1.0` the list is complete: min(`top_k`, rows that match) rows come back, as the
+    search is repeated without the index where that cannot fill the list. Which rows are the
+    nearest, an index finds with its recall: it may miss a row, one that reaches the threshold
+    too. `exact=True` misses none. Order: similarity, then primary key. Rows whose vector is NULL
+    are left out, and so is a column of the table that is itself called `similarity`.
 
     Args:
         db: a `Database`, an asyncpg Pool or Connection, or a SQLAlchemy AsyncEngine,
@@ -40,8 +44,9 @@ async def cosine_similarity_search(
         top_k: rows at most, 1 to 10,000; by default `embedding_config.similarity_top_k`.
         threshold: least similarity, -1 to 1; by default `embedding_config.similarity_threshold`.
         filters: `{column: value | list | None | {operator: value}}`, see `filters.Filters`.
-        columns: what each row holds; by default every column that holds no vector. A vector
-            column named here comes as a float32 array.
+        columns: what each row holds besides the score, whose name none of them may have; by
+            default every column that holds no vector. A vector column named here comes as a
+            float32 array.
         exact: compare every row instead of asking an index.
         ef_search: candidates an HNSW index keeps, 1 to 1,000; by default twice `top_k`, at
             least 100.
@@ -57,17 +62,26 @@ async def cosine_similarity_search(
         SearchError: the server cannot do it, or the column holds another model's vectors.
         DatabaseUnavailable: the server cannot be reached, or the connection was lost.
     """
-    if threshold is None:
-        threshold = embedding_config.similarity_threshold
-    if not -1.0 <= threshold <= 1.0:
+    limit = embedding_config.similarity_threshold if threshold is None else threshold
+    if not isinstance(limit, Real) or not -1.0 <= limit <= 1.0:
         raise InvalidInput(f"threshold must be a similarity from -1 to 1; got {threshold!r}.")
     return await search(
         db,
         SearchRequest(
-            table, embedding_column, query_embedding, COSINE, top_k, threshold, filters, columns,
-            exact, ef_search, probes, fingerprint,
+            table=table,
+            embedding_column=embedding_column,
+            query_embedding=query_embedding,
+            metric=COSINE,
+            top_k=top_k,
+            limit=limit,
+            filters=filters,
+            columns=columns,
+            exact=exact,
+            ef_search=ef_search,
+            probes=probes,
+            fingerprint=fingerprint,
         ),
-    )  # fmt: skip
+    )
 
 
 async def euclidean_distance_search(
@@ -88,18 +102,28 @@ async def euclidean_distance_search(
     """The rows nearest to `query_embedding` by Euclidean distance, in `distance`.
 
     As `cosine_similarity_search`, but for `max_distance`: the largest distance to return, by
-    default any.
+    default any, and the list is then complete.
     """
     limit = math.inf if max_distance is None else max_distance
-    if not limit >= 0:
+    if not isinstance(limit, Real) or not limit >= 0:
         raise InvalidInput(f"max_distance must be 0 or more; got {max_distance!r}.")
     return await search(
         db,
         SearchRequest(
-            table, embedding_column, query_embedding, EUCLIDEAN, top_k, limit, filters, columns,
-            exact, ef_search, probes, fingerprint,
+            table=table,
+            embedding_column=embedding_column,
+            query_embedding=query_embedding,
+            metric=EUCLIDEAN,
+            top_k=top_k,
+            limit=limit,
+            filters=filters,
+            columns=columns,
+            exact=exact,
+            ef_search=ef_search,
+            probes=probes,
+            fingerprint=fingerprint,
         ),
-    )  # fmt: skip
+    )
 
 
 async def inner_product_search(
@@ -120,15 +144,26 @@ async def inner_product_search(
     """The rows with the largest inner product with `query_embedding`, in `inner_product`.
 
     As `cosine_similarity_search`, but for `min_product`: the least product to return, by
-    default any. For unit vectors it equals the cosine similarity and is cheaper to compute.
+    default any, and the list is then complete. For unit vectors it equals the cosine similarity
+    and is cheaper to compute.
     """
     limit = -math.inf if min_product is None else min_product
-    if math.isnan(limit):
-        raise InvalidInput("min_product must be a number; got NaN.")
+    if not isinstance(limit, Real) or math.isnan(limit):
+        raise InvalidInput(f"min_product must be a number; got {min_product!r}.")
     return await search(
         db,
         SearchRequest(
-            table, embedding_column, query_embedding, INNER_PRODUCT, top_k, limit, filters,
-            columns, exact, ef_search, probes, fingerprint,
+            table=table,
+            embedding_column=embedding_column,
+            query_embedding=query_embedding,
+            metric=INNER_PRODUCT,
+            top_k=top_k,
+            limit=limit,
+            filters=filters,
+            columns=columns,
+            exact=exact,
+            ef_search=ef_search,
+            probes=probes,
+            fingerprint=fingerprint,
         ),
-    )  # fmt: skip
+    )

@@ -1,12 +1,14 @@
 """One nearest-neighbour query: the text of its SQL, and the values that go with it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from vla_embeddings.search.binding import Parameters
 from vla_embeddings.search.catalog import Column, Table, VectorIndex
 from vla_embeddings.search.filters import Filters, conditions
 from vla_embeddings.search.metric import Metric
 from vla_embeddings.search.shape import Shape, exact_sql, indexed_sql
+from vla_embeddings.search.vectors import fits_half
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,21 @@ class Nearest:
     filters: Filters | None
     columns: tuple[Column, ...]
 
-    @property
+    @cached_property
     def indexes(self) -> tuple[VectorIndex, ...]:
         """Those of the table's indexes that could serve."""
         return self.table.serving(self.column, self.metric)
+
+    @cached_property
+    def half(self) -> bool:
+        """Whether the indexes are in half precision: those of all rows, or else those of some."""
+        whole = [index for index in self.indexes if not index.partial]
+        return all(index.half for index in whole or self.indexes)
+
+    @property
+    def can_ask_index(self) -> bool:
+        """Whether there is an index that could compare its vectors with this query."""
+        return bool(self.indexes) and (not self.half or fits_half(self.query))
 
     def exact(self) -> tuple[str, Parameters]:
         """Every row is compared."""
@@ -48,7 +61,14 @@ class Nearest:
         parameters = Parameters()
         parameters.bind_vector(self.query, self.column)  # $1
         where = tuple(conditions(self.filters, self.table, parameters))
-        return (
-            Shape(self.table, self.column, self.metric, self.top_k, self.columns, where),
-            parameters,
+        shape = Shape(
+            table=self.table,
+            column=self.column,
+            metric=self.metric,
+            dimension=len(self.query),
+            half=self.half,
+            top_k=self.top_k,
+            columns=self.columns,
+            conditions=where,
         )
+        return shape, parameters

@@ -7,13 +7,12 @@ from functools import cache
 
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.catalog import Extension, VectorIndex
+from vla_embeddings.search.definition import DEFAULT_LISTS, MAX_LISTS
 
 logger = logging.getLogger(__name__)
 
 MAX_EF_SEARCH = 1000  # pgvector's limit
-MAX_LISTS = 32_768  # pgvector's limit
 DEFAULT_EF_SEARCH = 100
-DEFAULT_LISTS = 100  # pgvector's default
 
 # Ten times pgvector's default. An HNSW scan that ends here fills the list with what it had put
 # aside, however far: recall@10 over 50,000 instructions, of which 0.1 % pass a filter, is 0.97 at

@@ -12,15 +12,16 @@ from vla_embeddings.search.catalog import Column
 
 Vector: TypeAlias = NDArray[np.floating] | Sequence[float]
 
-# pgvector's own limit of a stored vector.
-MAX_DIMENSION = 16_000
+# pgvector's limit of a vector that is stored; `MAX_INDEXED_DIMENSION` is that of an indexed one.
+MAX_STORED_DIMENSION = 16_000
 
-_HALF_MAX = float(np.finfo(np.float16).max)
+# A number above the first is too large for halfvec, and one up to the second is zero in it.
+_HALF_MAX, _HALF_ZERO = float(np.finfo(np.float16).max), 2.0**-25
 _SINGLE = np.dtype(np.float32)
 
-# A vector whose length lies between these has no fault: no number is too large for halfvec, and
-# squares neither overflow float32 nor all become zero in it.
-_SHORT, _LONG = 1e-15, _HALF_MAX
+# A vector whose length lies between these has no fault: no number is too large for halfvec, not
+# all are zero in it, and squares neither overflow float32 nor all become zero in it.
+_SHORT, _LONG = _HALF_ZERO * math.sqrt(MAX_STORED_DIMENSION), _HALF_MAX
 
 
 def checked(vector: object, column: Column, *, what: str) -> list[float]:
@@ -32,14 +33,14 @@ def checked(vector: object, column: Column, *, what: str) -> list[float]:
 
     Raises:
         DimensionMismatch: another length than the column's.
-        InvalidInput: not numeric, not finite, of zero length (it has no direction, and cosine
-            indexes leave it out), or too large for a halfvec column.
+        InvalidInput: not numeric, not finite, of zero length as the column would hold it (it has
+            no direction, and cosine indexes leave it out), or too large for a halfvec column.
     """
     array = _numbers(vector, what)
     if array.ndim != 1:
         raise InvalidInput(f"{what}: expected one vector of shape (d,); got shape {array.shape}.")
     expected = column.dimension or array.size
-    if array.size != expected or not 0 < array.size <= MAX_DIMENSION:
+    if array.size != expected or not 0 < array.size <= MAX_STORED_DIMENSION:
         raise DimensionMismatch(
             f"{what}: column {column.sql} holds vectors of {expected or 'some'} dimensions; "
             f"got {array.size}."
@@ -50,6 +51,11 @@ def checked(vector: object, column: Column, *, what: str) -> list[float]:
     if not _SHORT < math.hypot(*numbers) < _LONG and (fault := _fault(single, column)):
         raise InvalidInput(f"{what}: {fault}")
     return numbers
+
+
+def fits_half(numbers: Sequence[float]) -> bool:
+    """Whether halfvec can hold them: none is too large, and not all are zero in it."""
+    return _HALF_ZERO < max(map(abs, numbers)) <= _HALF_MAX
 
 
 def checked_matrix(
@@ -111,6 +117,11 @@ def _fault(array: NDArray[np.float32], column: Column) -> str | None:
         return "it holds NaN, infinity or numbers too large for pgvector's float32 arithmetic."
     if not squares.all():
         return "it is of zero length, so it has no direction."
-    if column.vector_type == "halfvec" and np.abs(array).max() > _HALF_MAX:
+    if column.vector_type != "halfvec":
+        return None
+    largest = np.abs(array).max(axis=-1)
+    if (largest > _HALF_MAX).any():
         return f"column {column.sql} is halfvec, which holds numbers up to {_HALF_MAX:.0f}."
+    if (largest <= _HALF_ZERO).any():
+        return f"in column {column.sql}, which is halfvec, it would be of zero length."
     return None

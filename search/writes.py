@@ -1,6 +1,5 @@
 """Storing vectors: one row, rows that exist, new rows."""
 
-import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
@@ -10,9 +9,9 @@ from vla_embeddings.search.binding import Parameters, fetch, is_single, plain
 from vla_embeddings.search.catalog import Column, Table, resolve
 from vla_embeddings.search.copying import Rows, copy_rows
 from vla_embeddings.search.fingerprint import claim_column
-from vla_embeddings.search.handles import Handle, connected, has_free_connection
-from vla_embeddings.search.pipeline import Before, store_in_order
-from vla_embeddings.search.staging import update_rows
+from vla_embeddings.search.handles import Handle, atomic, connected, has_free_connection
+from vla_embeddings.search.pipeline import Turn, store_in_order
+from vla_embeddings.search.staging import may_stage_early, update_rows
 from vla_embeddings.search.vectors import Vector, checked, checked_matrix
 
 Item: TypeAlias = Mapping[str, object]
@@ -90,9 +89,9 @@ async def batch_index_embeddings(
     """Store many vectors in rows that exist.
 
     Each chunk is checked as a whole before any of it is sent, and written as a whole or not at
-    all, one after the other; a pool that has a second connection free makes the next one ready on
-    it meanwhile. An id that comes twice keeps its last vector. Ids without a row are not counted
-    and are named in a warning.
+    all, one after the other. A pool that has a second connection free makes the next one ready on
+    it meanwhile, unless the column has a vector index. An id that comes twice keeps its last
+    vector. Ids without a row are not counted and are named in a warning.
 
     Args:
         id_column: as in `index_embedding`.
@@ -107,9 +106,10 @@ async def batch_index_embeddings(
         column cannot hold. Chunks before it stay written, unless the caller's transaction is
         rolled back.
     """
-    staging = asyncio.Lock()
+    early = False  # whether the next chunk may be staged while this one is stored
 
-    async def store(chunk: _Chunk, before: Before) -> int:
+    async def store(chunk: _Chunk, turn: Turn) -> int:
+        nonlocal early
         given, embeddings_given = _parted(chunk)
         ids = [_id(value, id_column) for value in given]
         last = {row_id: place for place, row_id in enumerate(ids)}
@@ -118,17 +118,20 @@ async def batch_index_embeddings(
             column = target.vector_column(embedding_column)
             name = _row_name(chunk.start, ids)
             vectors = checked_matrix(embeddings_given, column, name=name)
-            await claim_column(connection, target, column, fingerprint, force=force, before=before)
+            early = await may_stage_early(connection, target, column)
+            await claim_column(connection, target, column, fingerprint, force=force, turn=turn)
             keys, places = _keys(target, id_column), list(last.values())
             if len(last) < len(ids):
                 vectors = vectors[places]
             rows = Rows(
                 keys, _id_columns(last, id_column), column, vectors, lambda n: name(places[n])
             )
-            return await update_rows(connection, target, rows, before=before, staging=staging)
+            return await update_rows(connection, target, rows, turn=turn)
 
     return await store_in_order(
-        _chunks(embeddings, chunk_rows), store, may_overlap=lambda: has_free_connection(db)
+        _chunks(embeddings, chunk_rows),
+        store,
+        may_overlap=lambda: early and has_free_connection(db),
     )
 
 
@@ -169,7 +172,7 @@ async def insert_embeddings(
             columns = [target.scalar_column(field) for field in fields]
             values = [[row[field] for row in chunk] for field in fields]
             new = Rows(columns, values, column, vectors, name)
-            async with connection.transaction():  # a savepoint in the caller's, which it spares
+            async with atomic(connection):
                 inserted += await copy_rows(connection, target.schema, target.name, new)
     return inserted
 

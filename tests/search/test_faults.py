@@ -149,6 +149,32 @@ async def test_a_statement_timeout_is_said_and_the_callers_transaction_survives_
         assert await connection.fetchval("SELECT 1") == 1
 
 
+async def test_a_search_cancelled_twice_spares_the_callers_transaction(
+    db: Database, filled: Vectors
+) -> None:
+    await db.pool.execute(
+        f"CREATE VIEW slow AS SELECT id, {COLUMN}, pg_sleep(0.01) IS NULL AS nap FROM {TABLE}"
+    )
+    sleeping = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    )
+    async with db.pool.acquire() as connection, connection.transaction():
+        work = asyncio.create_task(
+            cosine_similarity_search(connection, "slow", COLUMN, VECTORS[0])
+        )
+        # Nothing announces that the search is under way: the server has to be asked.
+        while not await db.pool.fetchval(sleeping):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.sleep(0)
+        work.cancel()
+        await asyncio.wait([work])
+
+        assert work.cancelled()
+        assert await connection.fetchval("SELECT 1") == 1
+
+
 async def test_a_read_only_server_can_be_searched_but_not_written(
     db: Database, indexed: Vectors
 ) -> None:

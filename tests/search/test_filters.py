@@ -101,6 +101,11 @@ async def test_a_filter_keeps_the_rows_that_match(
         ({"n": 2**40}, r'Column "n"'),
         ({"name": "\0"}, "does not fit"),
         ({"feeling": "angry"}, "does not fit"),
+        ({"feeling": "$9"}, r'does not fit .*"\$9"'),
+        ({"n": ["(invalid array element at index 9: x)"]}, 'Column "n" is of type'),
+        ({"n": Decimal("sNaN")}, r'Column "n" is of type pg_catalog.int4; got Decimal'),
+        ({"n": [np.array([1, 2])]}, r'Column "n" is of type pg_catalog.int4; got array'),
+        ({"name": [np.array([1, 2])]}, "no single value"),
         ({"n": {"like": 5}}, "a pattern must be a string"),
         ({"n": {"between": [1, 2]}}, "no operator 'between'; use eq, ne, lt"),
         ({"n": {}}, "name an operator: eq, ne"),
@@ -113,6 +118,8 @@ async def test_a_filter_keeps_the_rows_that_match(
         ({"tags": "a"}, "single, plain values"),
         ({"facts": "{}"}, "no such comparison"),
         (["n"], "filters must map columns to values; got list"),
+        (5, "filters must map columns to values; got int"),
+        ("n = 2", "filters must map columns to values; got str"),
     ],
 )
 async def test_an_unusable_filter_is_refused(

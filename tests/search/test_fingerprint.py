@@ -85,7 +85,44 @@ async def test_a_rolled_back_first_write_leaves_no_mark(db: Database) -> None:
     assert await _comment(db) == f"vla-embeddings: {THEIRS}"
 
 
-@pytest.mark.parametrize("fingerprint", ["", "two\nlines"])
+async def test_a_first_write_after_one_that_was_rolled_back_marks_the_column(
+    db: Database,
+) -> None:
+    await db.pool.execute(f"INSERT INTO {TABLE} (instruction) VALUES ('put')")
+    async with db.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        for _ in range(2):
+            await index_embedding(connection, TABLE, "id", 1, COLUMN, ONES, fingerprint=OURS)
+        await transaction.rollback()
+        await index_embedding(connection, TABLE, "id", 1, COLUMN, ONES, fingerprint=OURS)
+
+    assert await _comment(db) == f"vla-embeddings: {OURS}"
+
+
+async def test_a_column_that_another_process_gave_to_its_model_takes_no_more_of_ours(
+    db: Database,
+) -> None:
+    items = [{"id": n, "embedding": ONES} for n in (1, 2)]
+    await db.pool.execute(f"INSERT INTO {TABLE} (instruction) VALUES ('put'), ('put')")
+    async with db.pool.acquire() as connection:
+        for _ in range(2):
+            await index_embedding(connection, TABLE, "id", 1, COLUMN, ONES, fingerprint=OURS)
+        await db.pool.execute(f"COMMENT ON COLUMN {TABLE}.{COLUMN} IS 'vla-embeddings: {THEIRS}'")
+
+        with pytest.raises(SearchError, match="holds vectors of other model"):
+            await index_embedding(connection, TABLE, "id", 2, COLUMN, ONES, fingerprint=OURS)
+        with pytest.raises(SearchError, match="holds vectors of other model"):
+            await batch_index_embeddings(connection, TABLE, "id", COLUMN, items, fingerprint=OURS)
+    assert await db.pool.fetchval(f"SELECT {COLUMN} FROM {TABLE} WHERE id = 2") is None
+
+
+@pytest.mark.parametrize("fingerprint", ["", "two\nlines", 5])
 async def test_a_fingerprint_must_be_one_line(db: Database, fingerprint: str) -> None:
+    for force in (False, True):
+        with pytest.raises(InvalidInput, match="one line"):
+            await insert_embeddings(
+                db, TABLE, COLUMN, [{COLUMN: ONES}], fingerprint=fingerprint, force=force
+            )
     with pytest.raises(InvalidInput, match="one line"):
-        await insert_embeddings(db, TABLE, COLUMN, [{COLUMN: ONES}], fingerprint=fingerprint)
+        await cosine_similarity_search(db, TABLE, COLUMN, ONES, fingerprint=fingerprint)

@@ -1,5 +1,7 @@
 """Every server set-up a caller may have, and every handle they should not have passed."""
 
+from typing import Any
+
 import asyncpg
 import numpy as np
 import pytest
@@ -195,18 +197,53 @@ async def test_an_address_that_is_none_is_refused() -> None:
         "postgresql://robot:sec/ret@localhost/fleet",
         "postgresql://localhost:port/fleet",
         "postgresql://[::1/fleet",
+        None,
+        5,
     ],
 )
-async def test_an_address_that_cannot_be_read_is_refused_and_not_shown(dsn: str) -> None:
+async def test_an_address_that_cannot_be_read_is_refused_and_not_shown(dsn: Any) -> None:
     with pytest.raises(InvalidInput, match="Expected a PostgreSQL address such as") as caught:
         await Database.connect(dsn)
 
     assert "sec" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("least", "most"), [(5, 2), (-1, 2), (0, 0), (1.0, 2), (1, None)])
+async def test_sizes_that_no_pool_can_have_are_refused(least: Any, most: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"got min_size={least}, max_size={most}"):
+        await Database.connect("postgresql://localhost/fleet", min_size=least, max_size=most)
+
+
 async def test_a_database_that_does_not_exist_is_said(postgres_dsn: str) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"no_such_database.*Check the database's name"):
         await Database.connect(postgres_dsn.replace("@/postgres", "@/no_such_database"))
+
+
+async def test_a_transaction_that_the_caller_began_by_hand_is_joined(db: Database) -> None:
+    item = {"id": 1, "embedding": VECTORS[1]}
+    await db.pool.execute(f"INSERT INTO {TABLE} (instruction) VALUES ('put')")
+    async with db.pool.acquire() as connection:
+        await connection.execute("BEGIN")
+        await create_schema(connection)
+        await batch_index_embeddings(connection, TABLE, "id", COLUMN, [item], fingerprint="model")
+        with pytest.raises(InvalidInput, match="breaks a constraint"):
+            await insert_embeddings(connection, TABLE, COLUMN, [{"id": 1, COLUMN: VECTORS[0]}])
+        await insert_embeddings(connection, TABLE, COLUMN, [{COLUMN: VECTORS[0]}])
+        await create_hnsw_index(connection, TABLE, COLUMN)
+        assert len(await cosine_similarity_search(connection, TABLE, COLUMN, VECTORS[0])) == 1
+        assert await connection.fetchval(f"SELECT count({COLUMN}) FROM {TABLE}") == 2
+        await connection.execute("ROLLBACK")
+
+    assert await db.pool.fetchval(f"SELECT count({COLUMN}) FROM {TABLE}") == 0
+    assert await list_indexes(db) == []
+
+
+async def test_a_connection_that_its_pool_has_back_is_unavailable(db: Database) -> None:
+    connection = await db.pool.acquire()
+    await db.pool.release(connection)
+
+    with pytest.raises(DatabaseUnavailable, match="released back to the pool"):
+        await cosine_similarity_search(connection, TABLE, COLUMN, VECTORS[0])
 
 
 async def test_closing_twice_does_no_harm(dsn: str) -> None:

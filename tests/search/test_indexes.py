@@ -81,6 +81,51 @@ async def test_an_equal_index_under_another_name_is_found(db: Database) -> None:
     assert (await create_hnsw_index(db, TABLE, COLUMN)).name == "mine"
 
 
+async def test_an_index_of_something_else_than_the_column_does_not_count(db: Database) -> None:
+    await db.pool.execute(
+        "CREATE TABLE t (e vector(8));"
+        "CREATE INDEX part ON t USING hnsw ((subvector(e, 1, 4)::vector(4)) vector_cosine_ops)"
+    )
+
+    assert (await create_hnsw_index(db, "t", "e")).name == "t_e_hnsw_cosine_idx"
+
+    [part, whole] = await list_indexes(db, "t")
+    assert ("subvector(e, 1, 4)" in part.column, whole.column) == (True, "e")
+    assert (await drop_index(db, "part")).name == "part"
+
+
+@pytest.mark.parametrize("column", ["e", "E e", 'a"b'])
+async def test_an_index_of_the_column_cast_to_half_precision_counts(
+    db: Database, column: str
+) -> None:
+    name = '"' + column.replace('"', '""') + '"'
+    await db.pool.execute(
+        f"CREATE TABLE t ({name} vector(8)); CREATE SCHEMA elsewhere;"
+        f"CREATE INDEX half ON t USING hnsw (({name}::halfvec(8)) halfvec_cosine_ops)"
+    )
+
+    async with db.pool.acquire() as connection:
+        for path in ("public", "elsewhere"):
+            await connection.execute(f"SET search_path = {path}")
+            built = await create_hnsw_index(connection, "public.t", column, half=True)
+            assert (built.name, built.column, built.half) == ("half", column, True)
+
+
+async def test_two_tables_whose_indexes_would_have_one_name_both_get_theirs(db: Database) -> None:
+    await db.pool.execute("CREATE TABLE a_b (c vector(3)); CREATE TABLE a (b_c vector(3))")
+    await create_hnsw_index(db, "a_b", "c")
+
+    second = await create_hnsw_index(db, "a", "b_c")
+    assert await create_hnsw_index(db, "a", "b_c") == second
+    assert await list_indexes(db, "a") == [second]
+    assert [index.name for index in await list_indexes(db)] == [
+        "a_b_c_hnsw_cosine_idx",
+        second.name,
+    ]
+    assert await drop_index(db, second.name) == second
+    assert [index.table for index in await list_indexes(db)] == ["public.a_b"]
+
+
 async def test_a_partial_index_does_not_count_as_the_whole(db: Database) -> None:
     await db.pool.execute(
         f"CREATE INDEX part ON {TABLE} USING hnsw ({COLUMN} vector_cosine_ops) "

@@ -12,9 +12,14 @@ import pytest
 from tests.search.conftest import COLUMN, TABLE
 from tests.search.test_faults import JOBS
 from tests.search.test_handles import whole_job
-from vla_embeddings.errors import SearchError
+from vla_embeddings.errors import SearchError, UnknownName
 from vla_embeddings.local.process import GuardedProcess, unprivileged_account
-from vla_embeddings.search import Database, create_hnsw_index, list_indexes
+from vla_embeddings.search import (
+    Database,
+    cosine_similarity_search,
+    create_hnsw_index,
+    list_indexes,
+)
 
 
 @pytest.fixture
@@ -75,3 +80,16 @@ async def test_behind_pgbouncer_an_index_is_built_while_writers_wait_or_not_at_a
     assert built == [await create_hnsw_index(pooled, TABLE, COLUMN)] * 3
     memory = {await pooled.pool.fetchval("SHOW maintenance_work_mem") for _ in range(9)}
     assert memory == {"64MB"}
+
+
+async def test_a_search_path_that_stayed_with_another_session_misleads_no_search(
+    pooled: Database, db: Database
+) -> None:
+    await db.pool.execute(f"CREATE SCHEMA tenant; CREATE TABLE tenant.items (LIKE {TABLE})")
+    async with pooled.pool.acquire() as ours, pooled.pool.acquire() as other:
+        await ours.execute("SET search_path TO tenant, public")
+        assert await cosine_similarity_search(ours, "items", COLUMN, [1.0] * 384) == []
+        async with other.transaction():  # in the session that has the path
+            assert await other.fetchval("SHOW search_path") == "tenant, public"
+            with pytest.raises(UnknownName, match="no table 'items'"):
+                await cosine_similarity_search(ours, "items", COLUMN, [1.0] * 384)

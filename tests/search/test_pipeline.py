@@ -9,10 +9,16 @@ import pytest
 
 from tests.search.conftest import COLUMN, TABLE, unit_vectors
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.search import Database, batch_index_embeddings, create_hnsw_index
+from vla_embeddings.search import (
+    Database,
+    batch_index_embeddings,
+    cosine_similarity_search,
+    create_hnsw_index,
+)
 from vla_embeddings.search.catalog import resolve
 from vla_embeddings.search.fingerprint import recorded_fingerprint
-from vla_embeddings.search.pipeline import Before, store_in_order
+from vla_embeddings.search.handles import Handle
+from vla_embeddings.search.pipeline import Turn, store_in_order
 
 VECTORS = unit_vectors(400, seed=6)
 
@@ -37,7 +43,7 @@ def _items(ids: range) -> Iterator[Item]:
     return ({"id": row_id, "embedding": VECTORS[row_id - 1]} for row_id in ids)
 
 
-async def _batch(db: Database, items: object) -> int:
+async def _batch(db: Handle, items: object) -> int:
     return await batch_index_embeddings(db, TABLE, "id", COLUMN, items, chunk_rows=100)  # type: ignore[arg-type]  # some tests pass what fails
 
 
@@ -152,6 +158,61 @@ async def test_what_was_handed_over_is_stored_though_the_source_fails(rows: Data
     assert await _stored(rows) == [*range(1, 201)]
 
 
+async def test_vectors_may_be_read_from_the_connection_that_they_are_written_to(
+    rows: Database,
+) -> None:
+    async with rows.pool.acquire() as connection:
+
+        async def by_cursor() -> AsyncIterator[Item]:
+            async for row in connection.cursor(f"SELECT id FROM {TABLE} ORDER BY id"):
+                yield {"id": row["id"], "embedding": VECTORS[row["id"] - 1]}
+
+        async def by_page() -> AsyncIterator[Item]:
+            for start in range(0, 400, 100):
+                page = await connection.fetch(
+                    f"SELECT id FROM {TABLE} WHERE id > {start} ORDER BY id LIMIT 100"
+                )
+                for row in page:
+                    yield {"id": row["id"], "embedding": VECTORS[row["id"] - 1]}
+
+        assert await _batch(connection, by_page()) == 400
+        async with connection.transaction():
+            assert await _batch(connection, by_cursor()) == 400
+        assert not connection.is_in_transaction()
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+async def test_a_fault_does_not_wait_for_the_next_vectors(rows: Database, pooled: bool) -> None:
+    await rows.pool.execute(f"ALTER TABLE {TABLE} ADD CHECK (id <> 50 OR {COLUMN} IS NULL)")
+
+    async def items() -> AsyncIterator[Item]:
+        for item in _items(range(1, 101)):
+            yield item
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20), rows.pool.acquire() as connection:
+        with pytest.raises(InvalidInput, match="breaks a constraint"):
+            await _batch(rows if pooled else connection, items())
+
+
+async def test_a_pool_of_two_has_one_connection_for_searches_while_an_index_makes_a_chunk_slow(
+    dsn: str, rows: Database
+) -> None:
+    await create_hnsw_index(rows, TABLE, COLUMN)
+    async with (
+        await Database.connect(dsn, max_size=2) as two,
+        rows.pool.acquire() as holder,
+        holder.transaction(),
+    ):
+        await holder.execute(f"SELECT FROM {TABLE} WHERE id = 1 FOR UPDATE")
+        storing = asyncio.create_task(_batch(two, _items(range(1, 401))))
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(5):
+            assert await cosine_similarity_search(two, TABLE, COLUMN, VECTORS[0]) == []
+        storing.cancel()
+        await asyncio.wait([storing])
+
+
 async def test_a_pool_of_one_connection_is_enough(dsn: str, rows: Database) -> None:
     async with await Database.connect(dsn, max_size=1) as single:
         assert await _batch(single, _items(range(1, 401))) == 400
@@ -184,13 +245,12 @@ async def test_at_most_two_chunks_are_under_way_and_only_where_they_may_overlap(
         for chunk in range(6):
             yield chunk
 
-    async def store(chunk: int, before: Before) -> int:
+    async def store(chunk: int, turn: Turn) -> int:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0)
-        if before is not None:
-            await before
+        await turn.wait()
+        await asyncio.sleep(0.001)
         order.append(chunk)
         running -= 1
         return chunk

@@ -38,6 +38,30 @@ async def test_rows_of_the_table_are_the_queries_where_none_are_given(
     assert points[0].recall == pytest.approx(1.0)
 
 
+async def test_queries_and_efforts_may_be_generators(library: Database) -> None:
+    queries = iter(unit_vectors(3, seed=4))
+
+    points = await measure_recall(
+        library, TABLE, COLUMN, efforts=(effort for effort in (10, 1000)), queries=queries
+    )
+
+    assert [point.effort for point in points] == [10, 1000]
+
+
+async def test_rows_of_zero_length_are_neither_queries_nor_missed(db: Database) -> None:
+    await db.pool.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, e vector(2), h halfvec(2));"
+        "INSERT INTO t SELECT n, ARRAY[n, 1]::vector, ARRAY[n, 1]::halfvec "
+        "FROM generate_series(1, 5) n;"
+        "INSERT INTO t SELECT n, '[0,0]', '[0,0]' FROM generate_series(6, 40) n"
+    )
+    for column in ("e", "h"):
+        await create_hnsw_index(db, "t", column)
+        [point] = await measure_recall(db, "t", column, efforts=[100], sample=40)
+
+        assert point.recall == 1.0
+
+
 async def test_what_cannot_be_measured_is_said(db: Database) -> None:
     with pytest.raises(SearchError, match="holds no vectors"):
         await measure_recall(db, TABLE, COLUMN)
@@ -54,3 +78,6 @@ async def test_what_cannot_be_measured_is_said(db: Database) -> None:
         await measure_recall(db, TABLE, COLUMN, queries=unit_vectors(1))
     with pytest.raises(InvalidInput, match="at least one vector"):
         await measure_recall(db, TABLE, COLUMN, queries=[])
+    for argument in ("queries", "efforts"):
+        with pytest.raises(InvalidInput, match=f"{argument} must be a list; got 5"):
+            await measure_recall(db, TABLE, COLUMN, **{argument: 5})  # type: ignore[arg-type]  # wrong on purpose

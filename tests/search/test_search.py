@@ -96,6 +96,26 @@ async def test_recall_at_the_defaults_is_high(db: Database, filled: Vectors, met
     assert hits / 300 >= 0.95
 
 
+@pytest.mark.parametrize("method", ["hnsw", "half", "ivfflat"])
+async def test_a_threshold_takes_from_a_list_and_an_exact_list_lacks_no_row_that_reaches_it(
+    db: Database, filled: Vectors, method: str
+) -> None:
+    await _index(db, method)
+
+    for query in unit_vectors(10, seed=6):
+        similarities = filled @ query
+        threshold = float(np.sort(similarities)[-21:-19].mean())
+        given: dict[str, Any] = {"query_embedding": query, "top_k": 100, "probes": 1}
+        listed = await cosine_similarity_search(
+            db, TABLE, COLUMN, **given, threshold=-1.0, columns=["id"]
+        )
+        reaching = [row["id"] for row in listed if row["similarity"] >= threshold]
+
+        assert await _ids(db, **given, threshold=threshold) == reaching
+        assert set(reaching) <= set((np.nonzero(similarities >= threshold)[0] + 1).tolist())
+        assert len(await _ids(db, **given, threshold=threshold, exact=True)) == 20
+
+
 async def test_a_threshold_returns_just_the_rows_that_reach_it(library: Database) -> None:
     similarities = np.sort(FILLED @ FILLED[7])[::-1]
     threshold = float((similarities[4] + similarities[5]) / 2)
@@ -117,6 +137,27 @@ async def test_equal_rows_come_in_the_order_of_their_primary_key(
 
     assert exact == list(range(1, 11))
     assert indexed == sorted(indexed)
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("inet", ["10.0.0.1", "10.0.0.2", "::1"]),
+        ("bit(4)", ["0001", "0010", "0100"]),
+        ("int4range", ["[1,2)", "[1,3)", "[2,3)"]),
+    ],
+)
+async def test_equal_rows_are_in_order_whatever_the_type_of_their_key(
+    db: Database, key: str, values: list[str]
+) -> None:
+    await db.pool.execute(f"CREATE TABLE t (id {key} PRIMARY KEY, n int, e vector(2))")
+    for n in (2, 0, 1):
+        await db.pool.execute(f"INSERT INTO t VALUES ('{values[n]}', {n}, '[1,1]')")
+
+    for _ in range(2):
+        rows = await cosine_similarity_search(db, "t", "e", [1, 1])
+        assert [row["n"] for row in rows] == [0, 1, 2]
+        await create_hnsw_index(db, "t", "e")
 
 
 async def test_rows_without_a_vector_or_direction_are_left_out(db: Database) -> None:
@@ -161,6 +202,22 @@ async def test_a_search_asks_the_index(db: Database, filled: Vectors, method: st
     )
 
     assert scans == 1
+
+
+async def test_a_partial_index_serves_the_filter_that_it_is_for(
+    db: Database, filled: Vectors
+) -> None:
+    await db.pool.execute(
+        f"CREATE INDEX octo ON {TABLE} USING hnsw ({COLUMN} vector_cosine_ops) "
+        "WHERE model_type = 'octo'"
+    )
+
+    async with db.pool.acquire() as connection:
+        found = await _ids(connection, filters={"model_type": "octo"})
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+    scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'octo'"
+    assert await db.pool.fetchval(scans) == 1
+    assert len(found) == 10
 
 
 async def test_ef_search_decides_how_much_an_index_finds(library: Database) -> None:
@@ -241,6 +298,14 @@ async def test_columns_may_have_any_name_even_the_scores(db: Database) -> None:
         await create_hnsw_index(db, "odd", "e")
 
 
+async def test_a_column_of_the_scores_name_cannot_be_asked_for(db: Database) -> None:
+    await db.pool.execute('CREATE TABLE odd (id int, "distance" text, e vector(3))')
+
+    with pytest.raises(InvalidInput, match="a row's 'distance' is its score"):
+        await euclidean_distance_search(db, "odd", "e", [1, 0, 0], columns=["id", "distance"])
+    await cosine_similarity_search(db, "odd", "e", [1, 0, 0], columns=["id", "distance"])
+
+
 async def test_views_partitions_and_tables_without_a_key_can_be_searched(db: Database) -> None:
     await db.pool.execute(
         "CREATE TABLE parts (n int, e vector(3)) PARTITION BY RANGE (n);"
@@ -266,6 +331,34 @@ async def test_a_column_without_a_declared_dimension_can_be_searched(db: Databas
     assert await cosine_similarity_search(db, "free", "e", [1.0, 2.0], columns=["id"]) == [
         {"id": 1, "similarity": pytest.approx(1.0)}
     ]
+
+
+async def test_a_half_index_serves_a_column_without_a_declared_dimension(db: Database) -> None:
+    await db.pool.execute(
+        "CREATE TABLE free (id int, e vector);"
+        "CREATE INDEX free_half ON free USING hnsw ((e::halfvec(2)) halfvec_cosine_ops);"
+        "INSERT INTO free SELECT n, ARRAY[n, 1]::vector FROM generate_series(1, 2000) n;"
+        "ANALYZE free"
+    )
+
+    async with db.pool.acquire() as connection:
+        rows = await cosine_similarity_search(connection, "free", "e", [3, 1], 1)
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+    scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'free_half'"
+    assert [row["id"] for row in rows] == [3]
+    assert await db.pool.fetchval(scans) == 1
+
+
+@pytest.mark.parametrize("size", [70_000.0, 1e-9])
+async def test_a_query_that_a_half_index_cannot_hold_is_answered_without_it(
+    db: Database, filled: Vectors, size: float
+) -> None:
+    await _index(db, "half")
+    query = np.eye(1, 384)[0] * size
+
+    assert await _ids(db, query_embedding=query) == await _ids(
+        db, query_embedding=query, exact=True
+    )
 
 
 async def test_many_searches_at_once_share_a_small_pool(library: Database) -> None:
@@ -321,6 +414,10 @@ async def test_an_unusable_query_vector_is_refused(
         ({"top_k": 2.0}, "got 2.0"),
         ({"threshold": 1.01}, "threshold must be a similarity from -1 to 1"),
         ({"threshold": float("nan")}, "threshold must be"),
+        ({"threshold": "0.7"}, "threshold must be a similarity from -1 to 1; got '0.7'"),
+        ({"columns": 5}, "columns must be a list of names; got 5"),
+        ({"columns": "id"}, "columns must be a list of names; got 'id'"),
+        ({"columns": [["id"]]}, r"columns must be a list of names; got \[\['id'\]\]"),
         ({"ef_search": 1001}, "ef_search must be a whole number from 1 to 1000"),
         ({"ef_search": 0}, "ef_search must be"),
         ({"probes": 0}, "probes must be"),
@@ -331,6 +428,30 @@ async def test_a_number_out_of_range_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
         await _ids(library, **options)
+
+
+async def test_a_limit_that_is_no_number_is_refused(library: Database) -> None:
+    for limit in ("1", float("nan")):
+        with pytest.raises(InvalidInput, match="max_distance must be 0 or more"):
+            await euclidean_distance_search(library, TABLE, COLUMN, QUERY, max_distance=limit)  # type: ignore[arg-type]  # wrong on purpose
+        with pytest.raises(InvalidInput, match="min_product must be a number"):
+            await inner_product_search(library, TABLE, COLUMN, QUERY, min_product=limit)  # type: ignore[arg-type]  # wrong on purpose
+
+
+async def test_a_table_may_be_named_with_quotes_as_in_sql_or_without(db: Database) -> None:
+    await db.pool.execute(
+        'CREATE SCHEMA "My ""s"; CREATE TABLE plain (e vector(2));'
+        'CREATE TABLE "My ""s"."T.t" (e vector(2))'
+    )
+
+    for name in (
+        "plain", '"plain"', "public.plain", 'public."plain"', '"public".plain', '"public"."plain"',
+        'My "s.T.t', '"My ""s"."T.t"', 'My "s."T.t"', '"My ""s".T.t',
+    ):  # fmt: skip
+        assert await cosine_similarity_search(db, name, "e", [1, 1]) == []
+    for name in ("Plain", '"Plain"', '"public.plain"', 'public"."plain', '"plain'):
+        with pytest.raises(UnknownName):
+            await cosine_similarity_search(db, name, "e", [1, 1])
 
 
 async def test_a_wrong_name_is_answered_with_the_right_ones(library: Database) -> None:

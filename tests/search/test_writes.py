@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 
 import asyncpg
 import numpy as np
@@ -262,7 +263,9 @@ async def test_a_value_that_the_table_refuses_leaves_all_rows_out(
 
 
 async def test_whole_numbers_are_stored_up_to_their_types_limits(db: Database) -> None:
-    await db.pool.execute("CREATE TABLE t (a smallint, b integer, c bigint, e halfvec(2))")
+    await db.pool.execute(
+        "CREATE TABLE t (a smallint, b integer, c bigint, d oid DEFAULT 7, e halfvec(2))"
+    )
     limits = {"a": 2**15, "b": 2**31, "c": 2**63}
     least = {name: -limit for name, limit in limits.items()}
     most = {name: limit - 1 for name, limit in limits.items()}
@@ -274,6 +277,11 @@ async def test_whole_numbers_are_stored_up_to_their_types_limits(db: Database) -
     for name, limit in limits.items():
         with pytest.raises(InvalidInput, match=f'Column "{name}" is of type'):
             await insert_embeddings(db, "t", "e", [{**least, name: limit, "e": [1, 1]}])
+    await insert_embeddings(db, "t", "e", [{"d": 2**32 - 1, "e": [1, 1]}])
+    assert await db.pool.fetchval("SELECT max(d)::bigint FROM t") == 2**32 - 1
+    for value in (-1, 2**32, 7.5):
+        with pytest.raises(InvalidInput, match='olumn "d" is of type'):
+            await insert_embeddings(db, "t", "e", [{"d": value, "e": [1, 1]}])
 
 
 async def test_rows_that_a_trigger_drops_are_not_counted(db: Database) -> None:
@@ -286,6 +294,50 @@ async def test_rows_that_a_trigger_drops_are_not_counted(db: Database) -> None:
     assert await insert_embeddings(db, "t", "e", [{"n": n, "e": [1, 1]} for n in range(5)]) == 2
 
 
+async def test_a_fraction_is_no_id_where_the_column_is_a_domain_over_whole_numbers(
+    db: Database,
+) -> None:
+    """asyncpg would cut it off, and the vector would go to another row."""
+    await db.pool.execute(
+        "CREATE DOMAIN whole AS int; CREATE DOMAIN positive AS whole CHECK (VALUE > 0);"
+        "CREATE TABLE t (id positive PRIMARY KEY, e vector(2)); INSERT INTO t VALUES (1, '[1,1]')"
+    )
+    column = 'Column "id" is of type public.positive; got '
+
+    for id_value in (1.5, Decimal("1.5"), Fraction(3, 2), float("nan"), np.float32(1.5)):
+        with pytest.raises(InvalidInput, match=column):
+            await index_embedding(db, "t", "id", id_value, "e", [2, 1])
+        with pytest.raises(InvalidInput, match=column):
+            await batch_index_embeddings(
+                db, "t", "id", "e", [{"id": id_value, "embedding": [2, 1]}]
+            )
+        with pytest.raises(InvalidInput, match=column):
+            await cosine_similarity_search(db, "t", "e", [1, 1], filters={"id": {"lt": id_value}})
+    with pytest.raises(InvalidInput, match="breaks a constraint"):
+        await insert_embeddings(db, "t", "e", [{"id": 0, "e": [1, 1]}])
+
+    assert await db.pool.fetchval("SELECT e::text FROM t") == "[1,1]"
+    assert await index_embedding(db, "t", "id", Decimal(1), "e", [3, 1])
+    assert await insert_embeddings(db, "t", "e", [{"id": 2, "e": [1, 1]}]) == 1
+
+
+async def test_composite_values_are_inserted_and_are_ids_like_any_other(db: Database) -> None:
+    await db.pool.execute(
+        "CREATE TYPE pose AS (x float8, name text);"
+        "CREATE TABLE t (at pose PRIMARY KEY, goal pose, n int, e vector(2))"
+    )
+    rows = [{"at": (n / 2, "a"), "goal": None, "n": n, "e": [1, n]} for n in range(3)]
+
+    assert await insert_embeddings(db, "t", "e", rows) == 3
+    items = [{"id": row["at"], "embedding": [5, row["n"]]} for row in rows[1:]]
+    assert await batch_index_embeddings(db, "t", "at", "e", items) == 2
+
+    stored = await db.pool.fetch("SELECT at, goal, e::text FROM t ORDER BY n")
+    assert [tuple(row["at"]) for row in stored] == [(0.0, "a"), (0.5, "a"), (1.0, "a")]
+    assert [row["e"] for row in stored] == ["[1,0]", "[5,1]", "[5,2]"]
+    assert {row["goal"] for row in stored} == {None}
+
+
 async def test_what_copy_cannot_fill_is_said(db: Database) -> None:
     await db.pool.execute(
         f"CREATE VIEW seen AS SELECT * FROM {TABLE}; CREATE TABLE t (rights aclitem, e vector(2))"
@@ -295,6 +347,18 @@ async def test_what_copy_cannot_fill_is_said(db: Database) -> None:
         await insert_embeddings(db, "seen", COLUMN, rows_of(VECTORS[:1]))
     with pytest.raises(InvalidInput, match="aclitem, which has no binary form"):
         await insert_embeddings(db, "t", "e", [{"rights": "=r/postgres", "e": [1, 1]}])
+
+
+async def test_ids_without_a_row_are_named_though_another_id_has_several(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await db.pool.execute(
+        "CREATE TABLE seen (id int, e vector(2)); INSERT INTO seen VALUES (1), (1)"
+    )
+    items = [{"id": row_id, "embedding": [1, 1]} for row_id in (1, 99)]
+
+    assert await batch_index_embeddings(db, "seen", "id", "e", items) == 2
+    assert caplog.messages == ['1 of 2 ids have no row in "public"."seen", among them 99']
 
 
 async def test_rows_of_vectors_alone_can_be_inserted_in_order(db: Database) -> None:
@@ -334,6 +398,26 @@ async def test_a_vector_too_large_for_halfvec_is_refused(db: Database) -> None:
 
     with pytest.raises(InvalidInput, match="halfvec, which holds numbers up to 65504"):
         await index_embedding(db, "small", "id", 1, "e", [70_000, 1])
+
+
+async def test_a_vector_that_is_zero_in_halfvec_is_refused(db: Database) -> None:
+    await db.pool.execute(
+        "CREATE TABLE small (id int, e halfvec(3)); INSERT INTO small VALUES (1)"
+    )
+
+    for tiny in (1e-9, 2.0**-25):
+        with pytest.raises(InvalidInput, match="would be of zero length"):
+            await index_embedding(db, "small", "id", 1, "e", [tiny, tiny, 0])
+        with pytest.raises(InvalidInput, match=r"row 1 \(id 1\): .*would be of zero length"):
+            await batch_index_embeddings(
+                db, "small", "id", "e",
+                [{"id": 2, "embedding": [1, 0, 0]}, {"id": 1, "embedding": [tiny, 0, -tiny]}],
+            )  # fmt: skip
+        with pytest.raises(InvalidInput, match="would be of zero length"):
+            await cosine_similarity_search(db, "small", "e", [tiny, 0, 0])
+
+    assert await index_embedding(db, "small", "id", 1, "e", [6e-8, 0, 0])
+    assert len(await cosine_similarity_search(db, "small", "e", [1, 0, 0])) == 1
 
 
 async def test_writes_belong_to_the_callers_transaction(db: Database) -> None:
