@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypedDict
 
+import asyncpg
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -67,6 +68,15 @@ async def stored(db: Database) -> dict[int, NDArray[np.float32]]:
         f"SELECT id, {COLUMN}::real[] AS vector FROM {TABLE} WHERE {COLUMN} IS NOT NULL"
     )
     return {row["id"]: np.array(row["vector"], np.float32) for row in rows}
+
+
+async def someone_waits(connection: asyncpg.Connection) -> None:
+    """Return when a session waits for a lock on the table."""
+    # Other sessions wait: there is no event of ours to wait for.
+    while not await connection.fetchval(  # noqa: ASYNC110
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass", TABLE
+    ):
+        await asyncio.sleep(0.01)
 
 
 async def count_writes(db: Database) -> None:

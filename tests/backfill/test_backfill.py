@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,16 @@ import numpy as np
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.backfill.conftest import COLUMN, NAMES, TABLE, Fill, add_rows, after_a_block, stored
+from tests.backfill.conftest import (
+    COLUMN,
+    NAMES,
+    TABLE,
+    Fill,
+    Names,
+    add_rows,
+    after_a_block,
+    stored,
+)
 from tests.backfill.recorded import RecordedService, vector_of
 from tests.search.partitioned import KEYS, make_partitioned
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
@@ -108,6 +118,28 @@ async def test_rows_that_cannot_be_embedded_are_named_and_stop_nothing(
         assert report.left == 0
 
 
+async def test_a_row_whose_vector_a_trigger_keeps_out_has_failed_and_is_embedded_once(
+    db: Database, fill: Fill
+) -> None:
+    instructions = await fill(10)
+    await db.pool.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        f"CREATE TRIGGER refuse BEFORE UPDATE ON {TABLE} "
+        "FOR EACH ROW WHEN (OLD.id IN (3, 8)) EXECUTE FUNCTION refuse()"
+    )
+    record: list[str] = []
+    before = BACKFILL_ROWS.labels("text", "embedded")._value.get()
+
+    report = await backfill(db, RecordedService(record), **NAMES)
+
+    assert (report.embedded, report.left) == (8, 0)
+    assert [row.id for row in report.failed] == [3, 8]
+    assert "trigger" in report.failed[0].reason
+    assert len(await stored(db)) == 8
+    assert sorted(record) == sorted(instructions)
+    assert BACKFILL_ROWS.labels("text", "embedded")._value.get() == before + 8
+
+
 async def test_a_table_of_nothing_but_bad_rows_comes_to_an_end(
     db: Database, service: EmbeddingService
 ) -> None:
@@ -186,6 +218,36 @@ async def test_a_key_may_be_of_any_type_that_has_an_order(
 
     assert (report.embedded, report.left) == (600, 0)
     assert report.index is not None
+
+
+async def test_a_key_that_is_not_a_number_is_a_key_like_any_other(db: Database) -> None:
+    await db.pool.execute(
+        f"CREATE TABLE t (id float8 PRIMARY KEY, s text, {COLUMN} vector(384));"
+        "INSERT INTO t VALUES (1, 'go'), ('NaN', NULL), ('Infinity', NULL)"
+    )
+
+    report = await backfill(
+        db, RecordedService([]), table="t", source_column="s", embedding_column=COLUMN
+    )
+
+    assert (report.embedded, report.left) == (1, 0)
+    assert [str(row.id) for row in report.failed] == ["inf", "nan"]
+
+
+async def test_a_key_that_python_cannot_hold_is_said_and_filters_leave_it_out(
+    db: Database,
+) -> None:
+    await db.pool.execute(
+        f"CREATE TABLE t (at timestamptz PRIMARY KEY, s text, {COLUMN} vector(384));"
+        "INSERT INTO t VALUES ('0044-03-15 BC', 'et tu'), ('2026-03-15', 'go')"
+    )
+    names = Names(table="t", source_column="s", embedding_column=COLUMN)
+
+    with pytest.raises(InvalidInput, match=r"before Christ.*Leave such rows out by filters"):
+        await backfill(db, RecordedService([]), **names)
+
+    since = {"at": {"gte": datetime(2000, 1, 1, tzinfo=UTC)}}
+    assert (await backfill(db, RecordedService([]), **names, filters=since)).embedded == 1
 
 
 @pytest.mark.parametrize("table", KEYS)

@@ -63,6 +63,18 @@ async def test_an_index_is_dropped_and_rebuilt_where_many_rows_change(
     assert after != before
 
 
+async def test_a_pool_of_one_connection_is_enough_for_a_rebuild(
+    db: Database, dsn: str, fill: Fill
+) -> None:
+    await _fill_all_but(db, fill, rows=200, without=100)
+    index = await create_hnsw_index(db, TABLE, COLUMN)
+
+    async with await Database.connect(dsn, max_size=1) as small:
+        report = await backfill(small, RecordedService([]), **NAMES)
+
+    assert (report.plan.index, report.embedded, report.index) == ("rebuild", 100, index.name)
+
+
 async def test_a_run_stopped_after_the_drop_has_its_index_rebuilt_by_the_next(
     db: Database, fill: Fill
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -94,7 +95,7 @@ async def test_ranges_of_keys_cover_a_table_and_do_not_overlap(db: Database, tab
         ranges = await key_ranges(connection, target, rows=50)
         found: list[list[Key]] = []
         for within in ranges:
-            leases = Leases(target, block_rows=1000, within=within)
+            leases = Leases(target, block_rows=1000, stop=asyncio.Event(), within=within)
             async with leases.block(connection) as rows:
                 found.append([row.key for row in rows])
 
@@ -152,6 +153,44 @@ async def test_a_stopped_run_ends_after_the_rows_at_hand_and_the_next_goes_on(
     await expect_all(db, instructions)
 
 
+async def test_a_ledger_that_dies_is_said_and_the_next_run_goes_on(
+    db: Database, fill: Fill, engine: RayEngine
+) -> None:
+    instructions = await fill(4000)
+    await count_writes(db)
+    others = _processes("ray::Ledger")
+    run = asyncio.create_task(backfill(db, RecordedService([]), **NAMES, engine=engine))
+    await _written(db, BLOCK_ROWS["text"])
+    [ledger] = _processes("ray::Ledger") - others
+    os.kill(ledger, signal.SIGKILL)
+
+    with pytest.raises(EngineError, match=r"ledger on Ray is gone.*Run it again"):
+        await run
+
+    assert not _executors()
+    assert (await backfill(db, RecordedService([]), **NAMES)).left == 0
+    await expect_all(db, instructions)
+
+
+async def test_a_cancelled_run_has_left_ray_when_it_ends(
+    db: Database, fill: Fill, engine: RayEngine
+) -> None:
+    """Or Ray would be shut down under the thread that waits for the workers."""
+    await fill(12_000)
+    await count_writes(db)
+    run = asyncio.create_task(backfill(db, RecordedService([]), **NAMES, engine=engine))
+    await _written(db, BLOCK_ROWS["text"])
+    running = _executors()
+    run.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+    assert running
+    assert not _executors()
+    assert len(await stored(db)) < 12_000
+
+
 async def test_a_worker_with_another_model_is_refused_before_it_writes(
     db: Database, fill: Fill, engine: RayEngine
 ) -> None:
@@ -205,11 +244,20 @@ def _workers(folder: Path) -> list[int]:
 
 def _encoders() -> set[int]:
     """The actors of any Ray on this machine that are alive."""
+    return _processes("ray::MapWorker")
+
+
+def _processes(name: str) -> set[int]:
     return {
         int(line.parent.name)
         for line in Path("/proc").glob("[0-9]*/cmdline")
-        if line.read_bytes().startswith(b"ray::MapWorker")
+        if line.read_bytes().startswith(name.encode())
     }
+
+
+def _executors() -> list[threading.Thread]:
+    """The threads in which Ray Data runs datasets."""
+    return [each for each in threading.enumerate() if "StreamingExecutor" in each.name]
 
 
 async def test_a_ray_that_cannot_be_reached_is_said_at_once(

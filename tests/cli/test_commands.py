@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
+
+from vla_embeddings.search import Database
 
 COMMAND = Path(sys.executable).with_name("vla-embeddings")
 
@@ -185,6 +188,24 @@ def test_verify_fails_on_a_damaged_artefact(models_dir: Path, tmp_path: Path) ->
     assert "vla-embeddings export --model text --precision fp32" in row["error"]
 
 
+def test_verify_says_what_is_wrong_with_each_artefact_and_checks_the_others(
+    models_dir: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "[/models]"
+    copytree(models_dir / "all-MiniLM-L6-v2" / "fp32", folder / "all-MiniLM-L6-v2" / "fp32")
+    broken = folder / "all-MiniLM-L6-v2" / "fp16"
+    broken.mkdir()
+    (broken / "manifest.json").write_text("{")
+
+    good, bad = run_json("verify", "--output", str(folder), status=1)
+    shown = run("verify", "--output", str(folder), status=1)
+
+    assert (good["precision"], good["status"]) == ("fp32", "ok")
+    assert (bad["precision"], bad["status"]) == ("fp16", "failed")
+    assert bad["error"] in shown.stdout
+    assert f"{broken / 'manifest.json'} cannot be read" in bad["error"]
+
+
 def test_verify_fails_where_nothing_was_exported(tmp_path: Path) -> None:
     result = run("verify", "--output", str(tmp_path), status=1)
 
@@ -248,6 +269,14 @@ def test_the_doctor_survives_servers_that_are_down() -> None:
         "broken",
     )
     assert "s3cret" not in json.dumps(findings)
+
+
+async def test_names_of_indexes_are_shown_as_they_are(db: Database, dsn: str) -> None:
+    await db.pool.execute('CREATE TABLE "a[/b]" (e vector(3))')
+
+    shown = run("index", "create", "a[/b]", "e", EMBEDDING_DATABASE_URL=dsn).stdout
+
+    assert 'public."a[/b]".e' in shown
 
 
 def test_a_database_that_is_down_is_named_without_its_password() -> None:

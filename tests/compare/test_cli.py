@@ -76,6 +76,20 @@ async def test_disagreement_names_the_rows_and_exits_with_1(
     assert others.returncode == 0
 
 
+async def test_ids_are_shown_as_they_are(db: Database, run: Run, agree: Agree) -> None:
+    """Square brackets are the terminal library's markup, too."""
+    await agree(1)
+    await db.pool.execute(
+        f"CREATE TABLE named AS SELECT '[/x]' AS id, instruction, {COLUMN} FROM {TABLE};"
+        "ALTER TABLE named ADD PRIMARY KEY (id)"
+    )
+
+    told = run("--table", "named")
+
+    assert told.returncode == 0
+    assert "│ [/x] │" in told.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [((), "nothing to compare"), (("--where", "instruction"), "expected column=value")],

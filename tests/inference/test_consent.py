@@ -138,7 +138,8 @@ async def test_a_table_that_cannot_answer_denies(db: Database) -> None:
 
 async def test_a_customer_is_none_whose_id_begins_alike(db: Database) -> None:
     """The column holds 3 characters: a cast to its type would cut the id off."""
-    await db.pool.execute("CREATE TABLE customers (id varchar(3), agreed boolean)")
+    await db.pool.execute("CREATE DOMAIN short AS varchar(3)")
+    await db.pool.execute("CREATE TABLE customers (id short, agreed boolean)")
     await db.pool.execute("INSERT INTO customers VALUES ('ann', true)")
     check = ConsentTable(db, table="customers", id_column="id", consent_column="agreed")
 

@@ -72,7 +72,7 @@ class LocalEngine:
             target=work.target,
             fingerprint=work.fingerprint,
             embed=embedding_of(service, work.target, work.root),
-            leases=Leases(work.target, block_rows=pace.block_rows),
+            leases=Leases(work.target, block_rows=pace.block_rows, stop=stop),
             pace=pace,
             stop=stop,
             done=add,

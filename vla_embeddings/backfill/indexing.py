@@ -13,7 +13,7 @@ from vla_embeddings.search import (
 from vla_embeddings.search.building import sole_builder
 from vla_embeddings.search.catalog import vector_indexes
 from vla_embeddings.search.definition import IndexDefinition
-from vla_embeddings.search.handles import Connection, Handle, connected
+from vla_embeddings.search.handles import Connection, Handle
 from vla_embeddings.search.metric import metric_named
 
 REBUILD_SHARE = 0.1
@@ -41,12 +41,12 @@ async def plan_index(
     return "rebuild" if same and many else "leave"
 
 
-async def drop_indexes(db: Handle, target: Target) -> None:
+async def drop_indexes(connection: Connection, target: Target) -> None:
     """Drop what `build_index` makes again; of workers that start together, one does."""
-    async with connected(db) as connection, sole_builder(connection, target.table):
+    async with sole_builder(connection, target.table):
         for index in await _indexes(connection, target):
             if _configured(target).equals(index):
-                await drop_index(db, f"{index.schema}.{index.name}")
+                await drop_index(connection, f"{index.schema}.{index.name}")
 
 
 async def build_index(db: Handle, target: Target, progress: Progress) -> VectorIndex:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vla_embeddings.backfill.keys import ALL_KEYS, Key, KeyRange
+from vla_embeddings.backfill.stopping import unless_stopped
 from vla_embeddings.backfill.target import Target
 from vla_embeddings.backfill.transaction import scan, working
 from vla_embeddings.search.binding import Parameters
@@ -37,22 +38,26 @@ class Row:
 
 
 class Leases:
-    """Goes through `target` along its key, `block_rows` at a time, twice."""
+    """Goes through `target` along its key, `block_rows` at a time, twice, until `stop` is set."""
 
-    def __init__(self, target: Target, *, block_rows: int, within: KeyRange = ALL_KEYS) -> None:
+    def __init__(
+        self, target: Target, *, block_rows: int, stop: asyncio.Event, within: KeyRange = ALL_KEYS
+    ) -> None:
         self._target = target
+        self._stop = stop
         self._within = within
         self._block_rows = block_rows
         self._turn = asyncio.Lock()
         self._passes_left = PASSES
         self._rest = within
-        self._given_up: set[Any] = set()
+        self._given_up: set[str] = set()
 
     @asynccontextmanager
     async def block(self, connection: Connection) -> AsyncIterator[list[Row]]:
-        """The next rows, this connection's own until the block ends; none when all were given.
+        """The next rows, this connection's own until the block ends.
 
-        What is written within is committed with the end of the block, and undone by an error.
+        There are none when all were given, or `stop` is set. What is written within is committed
+        with the end of the block, and undone by an error.
         """
         async with AsyncExitStack() as stack:
             async with self._turn:
@@ -62,17 +67,19 @@ class Leases:
 
     def give_up(self, ids: Iterable[Any]) -> None:
         """Do not give these again: they cannot be embedded."""
-        self._given_up.update(ids)
+        self._given_up.update(map(repr, ids))  # NaN is a key, and does not equal itself
 
     async def _next(self, connection: Connection) -> list[Row]:
         while self._passes_left:
-            found = await self._fetch(connection)
+            found = await unless_stopped(self._stop, self._fetch(connection))
+            if found is None:
+                return []
             if not found:
                 self._passes_left -= 1
                 self._rest = self._within
                 continue
             self._rest = replace(self._rest, after=found[-1].key)
-            if rows := [row for row in found if row.id not in self._given_up]:
+            if rows := [row for row in found if repr(row.id) not in self._given_up]:
                 return rows
         return []
 

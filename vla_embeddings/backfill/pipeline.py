@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vla_embeddings.backfill.leases import Leases, Row
 from vla_embeddings.backfill.pace import Pace
+from vla_embeddings.backfill.refused import refused
 from vla_embeddings.backfill.report import FailedRow
 from vla_embeddings.backfill.sources import EmbedRows
 from vla_embeddings.backfill.target import Target
@@ -49,20 +50,23 @@ class Pipeline:
             await self.done(len(rows) - len(failed), failed)
 
     async def _write(self, connection: Connection, rows: list[Row]) -> list[FailedRow]:
-        """Embed and write `rows`; returns those that cannot be embedded."""
+        """Embed and write `rows`; returns those that have no vector after all."""
         outcomes = await self.embed(rows)
         failed = [outcome for outcome in outcomes if isinstance(outcome, FailedRow)]
-        self.leases.give_up(row.id for row in failed)
-        await batch_index_embeddings(
+        vectors = {
+            row.key: outcome
+            for row, outcome in zip(rows, outcomes, strict=True)
+            if not isinstance(outcome, FailedRow)
+        }
+        changed = await batch_index_embeddings(
             connection,
             self.target.table.sql,
             [column.name for column in self.target.key],
             self.target.embedding.name,
-            (
-                {"id": row.key, "embedding": outcome}
-                for row, outcome in zip(rows, outcomes, strict=True)
-                if not isinstance(outcome, FailedRow)
-            ),
+            ({"id": key, "embedding": vector} for key, vector in vectors.items()),
             fingerprint=self.fingerprint,
         )
+        if changed < len(vectors):
+            failed += await refused(connection, self.target, list(vectors))
+        self.leases.give_up(row.id for row in failed)
         return failed

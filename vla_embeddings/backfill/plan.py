@@ -1,8 +1,11 @@
 """What a backfill is about to do, counted."""
 
+import asyncio
+
 from vla_embeddings.backfill.column import is_foreign
 from vla_embeddings.backfill.indexing import plan_index
 from vla_embeddings.backfill.report import BackfillPlan
+from vla_embeddings.backfill.stopping import unless_stopped
 from vla_embeddings.backfill.target import Target
 from vla_embeddings.backfill.transaction import scan, working
 from vla_embeddings.search.binding import Parameters
@@ -11,16 +14,22 @@ from vla_embeddings.search.handles import Connection
 
 
 async def make_plan(
-    connection: Connection, target: Target, fingerprint: str, *, replace: bool, index: bool
+    connection: Connection,
+    target: Target,
+    fingerprint: str,
+    *,
+    replace: bool,
+    index: bool,
+    stop: asyncio.Event,
 ) -> BackfillPlan:
-    """Count rows and see to the index; `replace` and `index` are as in `backfill`.
+    """Count rows and see to the index; `replace`, `index` and `stop` are as in `backfill`.
 
     Raises:
         SearchError: the column holds vectors of another model, and `replace` is not set.
     """
     if not replace:
         check_fingerprint(target.table, target.embedding, fingerprint)
-    vectors, pending = await count(connection, target)
+    vectors, pending = await unless_stopped(stop, count(connection, target)) or (0, 0)
     if replace and is_foreign(target, fingerprint):
         vectors, pending = 0, vectors + pending
     what = await plan_index(connection, target, vectors, pending) if index else "leave"

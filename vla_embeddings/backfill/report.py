@@ -11,9 +11,9 @@ IndexPlan = Literal["leave", "create", "rebuild"]
 class BackfillPlan:
     """What there is to do, counted before anything is changed.
 
-    `vectors` rows have a vector that stays, `pending` rows are to get one. `index` says what
-    becomes of the column's index: it is left alone, created at the end, or dropped now and
-    rebuilt at the end.
+    `vectors` rows have a vector that stays, `pending` rows are to get one; both are 0 where the
+    run was stopped before they were counted. `index` says what becomes of the column's index: it
+    is left alone, created at the end, or dropped now and rebuilt at the end.
     """
 
     table: str
@@ -39,7 +39,7 @@ Progress = Callable[[BackfillProgress], None]
 
 @dataclass(frozen=True)
 class FailedRow:
-    """A row that could not be embedded, by its primary key, and why."""
+    """A row that nothing could be done for, by its primary key, and why."""
 
     id: Any
     reason: str
@@ -49,10 +49,11 @@ class FailedRow:
 class BackfillReport:
     """What one run did.
 
-    `embedded` rows got their vector in it, `failed` ones cannot be embedded as they are, and
-    `left` others still had none at its end: because it was stopped, because another worker held
-    them, or because they came in behind it. `seconds` is the time of embedding, index excluded;
-    `index` is the name of the index that was built.
+    `embedded` rows got their vector in it, `failed` ones cannot be embedded as they are or did
+    not take their vector, and `left` others still had none at its end: because another worker
+    held them, or because they came in behind it. Of a run that was stopped, `left` are those of
+    its plan that it did not come to, though other workers may have. `seconds` is the time of
+    embedding, index excluded; `index` is the name of the index that was built.
     """
 
     plan: BackfillPlan

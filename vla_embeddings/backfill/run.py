@@ -16,6 +16,7 @@ from vla_embeddings.backfill.report import (
     Progress,
 )
 from vla_embeddings.backfill.sources import check_model, check_root
+from vla_embeddings.backfill.stopping import unless_stopped
 from vla_embeddings.backfill.tally import Tally
 from vla_embeddings.backfill.target import Kind, find_target
 from vla_embeddings.errors import InvalidInput
@@ -64,13 +65,15 @@ async def backfill(
         dry_run: count and plan, and change nothing.
         progress: called at the start, after each block, and a few times a second while the
             index is built.
-        stop: once it is set, blocks at hand are finished and no further ones begun.
+        stop: once it is set, blocks at hand are finished and no further ones begun; counting,
+            waiting for a lock and building the index are broken off.
         engine: where the work is done: by default in this process, on `db` and `service`; with
             `vla_embeddings.backfill.distributed.RayEngine`, by workers on Ray.
 
     Returns:
-        What was done. Rows that cannot be embedded (NULL, blank, broken images, missing files)
-        are listed with the reason, stay as they are, and are tried again by the next run alone.
+        What was done. Rows that cannot be embedded (NULL, blank, broken images, missing files) or
+        whose vector a trigger kept out are listed with the reason, stay as they are, and are
+        tried again by the next run alone.
 
     Raises:
         UnknownName: no such table or column.
@@ -88,6 +91,7 @@ async def backfill(
         )
     if replace and filters:
         raise InvalidInput("replace empties the whole column, so it goes with no filters.")
+    tell, stop = progress or _silent, stop or asyncio.Event()
     fingerprint = await service.fingerprint(kind)
     async with connected(db) as connection:
         target = await find_target(
@@ -95,17 +99,18 @@ async def backfill(
         )
         folder = check_root(target, root)
         await check_model(service, target)
-        plan = await make_plan(connection, target, fingerprint, replace=replace, index=index)
+        plan = await make_plan(
+            connection, target, fingerprint, replace=replace, index=index, stop=stop
+        )
         if dry_run:
-            return BackfillReport(plan, left=plan.pending, dry_run=True)
-        await claim(connection, target, fingerprint, replace=replace)
+            return BackfillReport(plan, left=plan.pending, dry_run=True, stopped=stop.is_set())
+        await unless_stopped(stop, claim(connection, target, fingerprint, replace=replace))
+        if plan.index == "rebuild":
+            await unless_stopped(stop, drop_indexes(connection, target))
     work = Work(target, fingerprint, plan.pending, folder, rows_per_second)
-    tell, stop = progress or _silent, stop or asyncio.Event()
-    if plan.index == "rebuild":
-        await drop_indexes(db, target)
     started = time.perf_counter()
     tally = Tally(kind, pending=plan.pending, progress=tell)
-    if plan.pending:
+    if plan.pending and not stop.is_set():
         await engine.fill(db, service, work, tally, stop)
     seconds = time.perf_counter() - started
     left, index_name = await _finish(db, work, plan, tally, stop, tell)
@@ -130,15 +135,21 @@ async def _finish(
 ) -> tuple[int, str | None]:
     """The rows that are left, and the index that was built where nobody works at them."""
     async with connected(db) as connection:
-        _, without = await count(connection, work.target)
+        counted = await unless_stopped(stop, count(connection, work.target))
+        if counted is None:
+            return tally.rest, None
+        _, without = counted
         left = max(0, without - len(tally.failed))
-        if plan.index == "leave" or stop.is_set():
+        if plan.index == "leave":
             return left, None
         # A worker that still holds rows will build the index after them. Rows that came in behind
         # the run are the next one's: on a busy table there always are some.
-        if without and await count_free(connection, work.target) < without:
-            return left, None
-    return left, (await build_index(db, work.target, progress)).name
+        if without:
+            free = await unless_stopped(stop, count_free(connection, work.target))
+            if free is None or free < without:
+                return left, None
+    index = await unless_stopped(stop, build_index(db, work.target, progress))
+    return left, index.name if index else None
 
 
 def _silent(_: BackfillProgress) -> None:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.binding import Parameters
 from vla_embeddings.search.handles import Connection
 
@@ -32,11 +33,20 @@ async def working(connection: Connection) -> AsyncIterator[None]:
 
 
 async def scan(connection: Connection, sql: str, parameters: Parameters) -> list[asyncpg.Record]:
-    """Run one statement, however long; InvalidInput for a value that its column cannot hold."""
+    """Run one statement, however long.
+
+    Raises:
+        InvalidInput: a value that its column cannot hold, or that Python cannot.
+    """
     try:
         rows: list[asyncpg.Record] = await connection.fetch(
             sql, *parameters.values, timeout=SCAN_SECONDS
         )
     except asyncpg.DataError as error:
         raise parameters.explain(error) from error
+    except OverflowError as error:
+        raise InvalidInput(
+            "The primary key holds what Python cannot, such as a time before Christ or after the "
+            f"year 9999 ({error}). Leave such rows out by filters."
+        ) from error
     return rows

@@ -20,6 +20,7 @@ from vla_embeddings.cli.rows import (
     SourceColumn,
     TableName,
     Where,
+    conditions_of,
     filters_of,
     lines_of,
 )
@@ -81,15 +82,15 @@ def backfill(
     """Give a vector to every row that has none.
 
     May be stopped and run again, and run by several workers at once. Exits with 1 where rows
-    cannot be embedded, with 130 or 143 where SIGINT or SIGTERM stopped it: after the rows at
-    hand, or at once if sent twice.
+    got no vector, with 130 or 143 where SIGINT or SIGTERM stopped it: after the rows at hand, or
+    at once if sent twice. Models with untrained weights are refused.
     """
     from vla_embeddings import EmbeddingService
     from vla_embeddings.backfill import backfill as fill
     from vla_embeddings.search import Database
 
     address = given_database_url(database_url)
-    filters = filters_of(where)
+    conditions = conditions_of(where)
     doing = _engine(engine, workers, address)
     caught: list[int] = []
 
@@ -104,7 +105,7 @@ def backfill(
                     embedding_column=embedding_column,
                     kind=kind.value,
                     root=root,
-                    filters=filters,
+                    filters=await filters_of(db, table, conditions),
                     rows_per_second=rows_per_second,
                     replace=replace,
                     index=index,
@@ -185,6 +186,9 @@ def _show(report: "BackfillReport") -> None:
 
 def _lines(report: "BackfillReport") -> Iterator[str]:
     plan = report.plan
+    if report.stopped and not plan.vectors + plan.pending:
+        yield "Stopped before the rows were counted; nothing was changed."
+        return
     if report.dry_run:
         yield (
             f"Would embed {plan.pending:,} rows of {plan.table} with {plan.fingerprint}, beside "
@@ -197,13 +201,13 @@ def _lines(report: "BackfillReport") -> Iterator[str]:
     )
     if report.index:
         yield f"Built the index {report.index}."
-    elif plan.index == "rebuild":
+    elif plan.index != "leave":
         yield (
-            "The column's index was dropped. The run that ends the work builds it again; so does "
+            "The column's index is not built. The run that ends the work builds it; so does "
             f"vla-embeddings index create {plan.table} {plan.embedding_column}"
         )
     if report.left:
         yield f"{report.left:,} rows are left, to the next run or to workers still at it."
     if report.failed:
-        yield f"{len(report.failed):,} rows cannot be embedded:"
+        yield f"{len(report.failed):,} rows got no vector:"
         yield from lines_of(report.failed)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from vla_embeddings.cli.output import Json, print_json, progress_bars, stdout
@@ -101,7 +102,7 @@ def compare(
         unknown = sum(change.noise is None for change in changes)
         few = f", {unknown} with too few turns to tell" if unknown else ""
         stdout.print(
-            f"{len(changes)} figures of {after.commits} against {before.commits}: "
+            f"{len(changes)} figures of {escape(after.commits)} against {escape(before.commits)}: "
             f"{counts['worse']} worse, {counts['better']} better, "
             f"{counts['same'] - unknown} within the noise{few}."
         )
@@ -121,9 +122,9 @@ def _changes_table(changes: "Sequence[Change]") -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for change in changes:
         table.add_row(
-            f"{change.work}\n[dim]{change.suite}: {change.subject}[/]",
-            f"{change.old:.4g} {change.unit}",
-            f"{change.new:.4g} {change.unit}",
+            escape(change.work) + f"\n[dim]{escape(f'{change.suite}: {change.subject}')}[/]",
+            escape(f"{change.old:.4g} {change.unit}"),
+            escape(f"{change.new:.4g} {change.unit}"),
             f"{change.ratio:.2f}x",
             "too few turns" if change.noise is None else f"±{100 * change.noise:.1f} %",
             JUDGEMENTS[change.judgement],
@@ -149,7 +150,7 @@ def _table(rows: "Sequence[Latency]") -> Table:
         untrained = "" if row.weights == "trained" else "\n[yellow]UNTRAINED[/]"
         colour = "green" if row.p50_ms <= row.document_ms else "red"
         table.add_row(
-            row.model + untrained,
+            escape(row.model) + untrained,
             f"{row.device} {row.precision}",
             str(row.dimension),
             f"[{colour}]{row.p50_ms:.2f} ms[/]",

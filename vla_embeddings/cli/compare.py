@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from vla_embeddings.cli.db import DatabaseUrl, given_database_url
@@ -17,6 +18,7 @@ from vla_embeddings.cli.rows import (
     SourceColumn,
     TableName,
     Where,
+    conditions_of,
     filters_of,
     lines_of,
 )
@@ -46,14 +48,14 @@ def compare(
     Run it before vectors of this library join those of another program, model or precision in
     one column. Nothing is written, and of a large table only some pages are read. Exits with 0
     where every row compared reaches --min-cosine, with 1 where one does not, holds an unusable
-    vector, or none could be compared.
+    vector, or none could be compared. Models with untrained weights are refused.
     """
     from vla_embeddings import EmbeddingService
     from vla_embeddings.compare import compare as measure
     from vla_embeddings.search import Database
 
     address = given_database_url(database_url)
-    filters = filters_of(where)
+    conditions = conditions_of(where)
 
     async def run() -> "Comparison":
         async with EmbeddingService() as service, await Database.connect(address) as db:
@@ -67,7 +69,7 @@ def compare(
                     embedding_column=embedding_column,
                     kind=kind.value,
                     root=root,
-                    filters=filters,
+                    filters=await filters_of(db, table, conditions),
                     sample=sample,
                     min_cosine=min_cosine,
                     progress=lambda done, total: bars.update(task, completed=done, total=total),
@@ -114,7 +116,7 @@ def _worst(comparison: "Comparison") -> Table:
     shown.add_column("cosine", justify="right")
     for row in comparison.rows[:SHOWN_WORST]:
         colour = "green" if row.cosine >= comparison.min_cosine else "red"
-        shown.add_row(str(row.id), f"[{colour}]{row.cosine:.6f}[/]")
+        shown.add_row(escape(str(row.id)), f"[{colour}]{row.cosine:.6f}[/]")
     return shown
 
 

@@ -27,7 +27,11 @@ def doctor(json: Json = False) -> None:
         table = Table(show_header=False)
         for finding in findings:
             remedy = f"\n[dim]→ {escape(finding.remedy)}[/]" if finding.remedy else ""
-            table.add_row(finding.subject, _SIGNS[finding.state], escape(finding.detail) + remedy)
+            table.add_row(
+                escape(finding.subject),
+                _SIGNS[finding.state],
+                escape(finding.detail) + remedy,
+            )
         stdout.print(table)
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -145,17 +146,8 @@ def verify(
     Each artefact carries the inputs and PyTorch's vectors of its export, so PyTorch is not
     needed. Exit status 1 where one fails, or none is there.
     """
-    from vla_embeddings.export.parity import verify as verify_artifact
-
     store = ArtifactStore(output or embedding_config.models_dir)
-    rows: list[dict[str, Any]] = []
-    for artifact in _artifacts(store, model):
-        row = {"folder": str(artifact.folder), **asdict(artifact.manifest)}
-        try:
-            row |= {"status": "ok", "parity": asdict(verify_artifact(artifact))}
-        except EmbeddingError as error:
-            row |= {"status": "failed", "error": str(error)}
-        rows.append(row)
+    rows = [_verified(store, *each) for each in _exported(store, model)]
     if not rows:
         raise ModelNotFound(f"No exported model in {store.root}. Make one: vla-embeddings export")
     if json:
@@ -164,6 +156,21 @@ def verify(
         _print_table("Verified on this machine", rows)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(1)
+
+
+def _verified(store: ArtifactStore, model: Model, precision: Precision) -> dict[str, Any]:
+    """What its manifest says, if that can be read, and whether it holds."""
+    from vla_embeddings.export.parity import verify as verify_artifact
+
+    folder = store.root / model.name / precision
+    row: dict[str, Any] = {"folder": str(folder), "model": model.name, "precision": precision}
+    try:
+        artifact = store.open(model, precision)
+        row |= asdict(artifact.manifest)
+        row |= {"status": "ok", "parity": asdict(verify_artifact(artifact))}
+    except EmbeddingError as error:
+        row |= {"status": "failed", "error": str(error)}
+    return row
 
 
 def _engine(artifact: Artifact, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -179,7 +186,7 @@ def _print_engines(rows: list[dict[str, Any]]) -> None:
         if engine := row.get("engine"):
             colour = "yellow" if engine["status"] == "not built" else "green"
             stdout.print(
-                f"{row['model']}, TensorRT engine [{colour}]{engine['status']}[/]: ",
+                f"{escape(row['model'])}, TensorRT engine [{colour}]{engine['status']}[/]: ",
                 Text(engine["detail"]),
                 soft_wrap=True,
                 highlight=False,
@@ -207,16 +214,14 @@ def _models(wanted: Models) -> list[Model]:
     ]
 
 
-def _artifacts(store: ArtifactStore, wanted: Models) -> list[Artifact]:
-    found: list[Artifact] = []
+def _exported(store: ArtifactStore, wanted: Models) -> list[tuple[Model, Precision]]:
     precisions: tuple[Precision, ...] = get_args(Precision)
-    for model in _models(wanted):
-        found += [
-            store.open(model, precision)
-            for precision in precisions
-            if (store.root / model.name / precision).exists()
-        ]
-    return found
+    return [
+        (model, precision)
+        for model in _models(wanted)
+        for precision in precisions
+        if (store.root / model.name / precision).exists()
+    ]
 
 
 def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
@@ -228,17 +233,21 @@ def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
             no_wrap=name == "precision",
         )
     for row in rows:
-        megabytes = sum(file["bytes"] for file in row["files"].values()) / 1e6
-        table.add_row(
-            row["model"],
-            row["precision"],
-            "trained" if row["weights"] == "trained" else "[yellow]UNTRAINED[/]",
-            f"{row['parity']['max_abs_delta']:.1e}",
-            f"{row['parity']['min_cosine']:.7f}",
-            f"{megabytes:.0f}",
-            row["status"],
-        )
+        table.add_row(escape(row["model"]), row["precision"], *_figures(row), row["status"])
     stdout.print(table)
     for row in rows:
         if "error" in row:
-            stdout.print(f"[red]{row['error']}[/]", highlight=False, soft_wrap=True)
+            stdout.print(row["error"], style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _figures(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Weights, differences and size as the manifest has them; dashes where it cannot be read."""
+    if "files" not in row:
+        return ("–", "–", "–", "–")
+    megabytes = sum(file["bytes"] for file in row["files"].values()) / 1e6
+    return (
+        "trained" if row["weights"] == "trained" else "[yellow]UNTRAINED[/]",
+        f"{row['parity']['max_abs_delta']:.1e}",
+        f"{row['parity']['min_cosine']:.7f}",
+        f"{megabytes:.0f}",
+    )

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
@@ -251,10 +252,10 @@ def _show(indexes: "list[VectorIndex]", *, as_json: bool) -> None:
     for index in indexes:
         options = " ".join(f"{name}={value}" for name, value in index.options.items())
         shown.add_row(
-            f"{index.schema}.{index.name}",
-            f"{index.table}.{index.column}",
+            escape(f"{index.schema}.{index.name}"),
+            escape(f"{index.table}.{index.column}"),
             index.method + (" half" if index.half else ""),
-            index.metric,
+            escape(index.metric),
             options,
             _megabytes(index),
             index.state if index.state == "valid" else f"[red]{index.state}[/]",

@@ -1,6 +1,6 @@
 """Which rows of which table: the options that commands on tables share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,7 @@ from vla_embeddings.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from vla_embeddings.backfill import FailedRow
+    from vla_embeddings.search import Database
 
 SHOWN = 20
 
@@ -32,28 +33,49 @@ Root = Annotated[
 ]
 Where = Annotated[
     list[str] | None,
-    typer.Option(
-        help="Only rows whose text column has this value: column=value. May be repeated."
-    ),
+    typer.Option(help="Only rows whose column has this value: column=value. May be repeated."),
 ]
 
 
-def filters_of(where: Sequence[str] | None) -> dict[str, object]:
-    """What `--where` says, as `filters` of a library call.
+def conditions_of(where: Sequence[str] | None) -> dict[str, str]:
+    """What `--where` says: columns and their values as text.
 
     Raises:
         ConfigurationError: one is not column=value, or names a column again.
     """
-    filters: dict[str, object] = {}
+    conditions: dict[str, str] = {}
     for word in where or ():
         column, equals, value = word.partition("=")
-        if not equals or column in filters:
+        if not equals or column in conditions:
             raise ConfigurationError(
                 f"--where {word}: expected column=value, each column once; for more, call the "
                 "library's function of this name."
             )
-        filters[column] = value
-    return filters
+        conditions[column] = value
+    return conditions
+
+
+async def filters_of(
+    db: "Database", table: str, conditions: Mapping[str, str]
+) -> dict[str, object]:
+    """The same as `filters` of a library call: the server reads each value in its column's type.
+
+    Raises:
+        UnknownName: no such table or column.
+        InvalidInput: a value that its column cannot hold.
+        DatabaseUnavailable: the server went away.
+    """
+    from vla_embeddings.search.catalog import resolve
+    from vla_embeddings.search.handles import connected
+
+    async with connected(db) as connection:
+        found = await resolve(connection, table)
+        return {
+            name: await connection.fetchval(
+                f"SELECT $1::text::{found.scalar_column(name).base_type}", value
+            )
+            for name, value in conditions.items()
+        }
 
 
 def lines_of(rows: "Sequence[FailedRow]") -> Iterator[str]:

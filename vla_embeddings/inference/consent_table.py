@@ -4,7 +4,6 @@ import asyncio
 
 from vla_embeddings.errors import DatabaseUnavailable
 from vla_embeddings.inference.consent import CHECK_SECONDS
-from vla_embeddings.inference.customers import as_customer
 from vla_embeddings.search.catalog import resolve
 from vla_embeddings.search.handles import Handle, connected
 
@@ -55,7 +54,7 @@ class ConsentTable:
             return (
                 await connection.fetchval(
                     f"SELECT bool_and(t.{agreed.sql} IS TRUE) FROM {table.sql} AS t "
-                    f"WHERE t.{key.sql} = {as_customer('$1::text', key)}",
+                    f"WHERE t.{key.sql} = $1::text::{key.base_type}",
                     customer_id,
                 )
                 is True

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from vla_embeddings.inference.customers import as_customer
 from vla_embeddings.inference.record import Kind
 from vla_embeddings.inference.rows import PLACES, customer_column
 from vla_embeddings.search.handles import Connection, Handle, connected
@@ -40,7 +39,7 @@ async def _clear(connection: Connection, kind: Kind, customer_id: str) -> int:
     customer = await customer_column(connection, place)
     status = await connection.execute(
         f"UPDATE {place.table} SET {place.embedding_column} = NULL "
-        f"WHERE customer_id = {as_customer('$1::text', customer)} "
+        f"WHERE customer_id = $1::text::{customer.base_type} "
         f"AND {place.embedding_column} IS NOT NULL",
         customer_id,
     )

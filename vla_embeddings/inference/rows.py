@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vla_embeddings.inference.customers import as_customer
 from vla_embeddings.inference.record import Attempt, Fate, Kind, Record
 from vla_embeddings.search import batch_index_embeddings
 from vla_embeddings.search.catalog import Column, resolve
@@ -69,7 +68,11 @@ async def write(
 
 
 async def customer_column(connection: Connection, place: Place) -> Column:
-    """The column that says whose a row is, of whatever type the platform gave it."""
+    """The column that says whose a row is, of whatever type the platform gave it.
+
+    A customer's id is cast to its base type: to a domain of limited length, a cast would cut it
+    off, and make it another customer's perhaps.
+    """
     table = await resolve(connection, place.table, ("customer_id",))
     return table.column("customer_id")
 
@@ -83,7 +86,7 @@ async def _add_rows(connection: Connection, customer: Column, records: Sequence[
     await connection.execute(
         "INSERT INTO context_metadata (analytics_id, customer_id, robot_type) "
         "SELECT DISTINCT ON (given.id) given.id, "
-        f"{as_customer('given.customer_id', customer)}, given.robot_type "
+        f"given.customer_id::{customer.base_type}, given.robot_type "
         "FROM unnest($1::bigint[], $2::text[], $3::text[]) AS given(id, customer_id, robot_type) "
         "WHERE NOT EXISTS (SELECT FROM context_metadata AS t WHERE t.analytics_id = given.id)",
         [inference.analytics_id for inference in inferences],
@@ -99,7 +102,7 @@ async def _attempts(
     ids = [record.inference.analytics_id for record in records]
     customers = [record.inference.customer_id for record in records]
     held = await _held(connection, place, ids)
-    named = as_customer("given.customer_id", customer)
+    named = f"given.customer_id::{customer.base_type}"
     await connection.execute(
         f"UPDATE {place.table} AS t SET customer_id = {named} "
         "FROM unnest($1::bigint[], $2::text[]) AS given(id, customer_id) "

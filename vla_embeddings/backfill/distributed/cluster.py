@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError
 
 from vla_embeddings.errors import EngineError
-from vla_embeddings.search.building import finished
+from vla_embeddings.search.finishing import finished
 
 OBJECT_STORE_BYTES = 80 * 2**20
 """Near Ray's least. Nothing but ranges of keys goes through it: texts and vectors never do."""

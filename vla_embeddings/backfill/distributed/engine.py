@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import Any
 
 from vla_embeddings.backfill.distributed.ranges import key_ranges
 from vla_embeddings.backfill.engine import BLOCK_ROWS, Work
 from vla_embeddings.backfill.keys import KeyRange
+from vla_embeddings.backfill.stopping import unless_stopped
 from vla_embeddings.backfill.tally import Tally
 from vla_embeddings.config import EmbeddingConfig
-from vla_embeddings.errors import EmbeddingError, InvalidInput, MissingDependency
+from vla_embeddings.errors import InvalidInput, MissingDependency
 from vla_embeddings.runtime import available_cpus
 from vla_embeddings.search.handles import Handle, connected
 from vla_embeddings.service import EmbeddingService
@@ -74,38 +74,32 @@ class RayEngine:
         """
         # Ray is needed from here on, and not by whoever only asks whether it is installed.
         from vla_embeddings.backfill.distributed.cluster import cluster, cpus
-        from vla_embeddings.backfill.distributed.ledger import start_ledger
-        from vla_embeddings.backfill.distributed.pool import run_pool
+        from vla_embeddings.backfill.distributed.ledger import report, start_ledger
+        from vla_embeddings.backfill.distributed.pool import end_pool, run_pool
         from vla_embeddings.backfill.distributed.worker import Assignment
 
         async with cluster(self.workers or available_cpus()):
             workers = self.workers or cpus()
-            ranges = await _cut(db, work, workers)
+            ranges = await unless_stopped(stop, _cut(db, work, workers))
+            if not ranges:
+                return
             workers = min(workers, len(ranges))
             share = replace(work, rows_per_second=_share(work.rows_per_second, workers))
             ledger = start_ledger()
             assignment = Assignment(self.dsn, share, self.make_service, ledger)
-            pool = asyncio.create_task(asyncio.to_thread(run_pool, ranges, assignment, workers))
+            thread = asyncio.get_running_loop().run_in_executor(
+                None, run_pool, ranges, assignment, workers
+            )
             try:
-                while not pool.done():
-                    await asyncio.wait([pool], timeout=POLL_SECONDS)
-                    await _report(ledger, tally, stop)
+                while not thread.done():
+                    await asyncio.wait([thread], timeout=POLL_SECONDS)
+                    await report(ledger, tally, stop)
+                error = await report(ledger, tally, stop)
             finally:
-                # Both of use where this wait is cancelled: the thread itself cannot be.
-                ledger.take.remote(stop=True)
-                pool.cancel()
-            await pool
-            if error := await _report(ledger, tally, stop):
+                await end_pool(thread, ledger)
+            await thread
+            if error is not None:
                 raise error
-
-
-async def _report(ledger: Any, tally: Tally, stop: asyncio.Event) -> EmbeddingError | None:
-    """Pass on what workers did, and whether to go on; returns the error that one of them met."""
-    news = await ledger.take.remote(stop=stop.is_set())
-    if news.embedded or news.failed:
-        tally.add(news.embedded, news.failed)
-    error: EmbeddingError | None = news.error
-    return error
 
 
 async def _cut(db: Handle, work: Work, workers: int) -> list[KeyRange]:

@@ -1,12 +1,16 @@
 """Where workers on Ray say what is through, and hear whether to go on."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vla_embeddings.backfill.report import FailedRow
-from vla_embeddings.errors import EmbeddingError
+from vla_embeddings.backfill.tally import Tally
+from vla_embeddings.errors import EmbeddingError, EngineError
 
 
 @dataclass(frozen=True)
@@ -50,5 +54,28 @@ class Ledger:
 
 
 def start_ledger() -> Any:
-    """A handle to a new one. It takes no CPU from the workers."""
-    return ray.remote(num_cpus=0)(Ledger).remote()
+    """A handle to a new one, on this machine: those of the workers may be lost.
+
+    It takes no CPU from them.
+    """
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0)(Ledger).options(scheduling_strategy=here).remote()
+
+
+async def report(ledger: Any, tally: Tally, stop: asyncio.Event) -> EmbeddingError | None:
+    """Pass on what workers did, and whether to go on; returns the error that one of them met.
+
+    Raises:
+        EngineError: the ledger is gone.
+    """
+    try:
+        news: News = await ledger.take.remote(stop=stop.is_set())
+    except RayError as error:
+        reason, _, _ = str(error).partition("\n")
+        raise EngineError(
+            f"The run's ledger on Ray is gone, and its workers with it: {reason} Run it again; "
+            "what was written stays."
+        ) from error
+    if news.embedded or news.failed:
+        tally.add(news.embedded, news.failed)
+    return news.error

@@ -1,8 +1,10 @@
 """A dataset of key ranges, mapped over a pool of actors by Ray Data."""
 
+import asyncio
 import logging
 import pickle
 from collections.abc import Sequence
+from typing import Any
 
 import ray.data
 from ray.exceptions import RayError
@@ -10,6 +12,7 @@ from ray.exceptions import RayError
 from vla_embeddings.backfill.distributed.worker import RANGE, Assignment, Worker
 from vla_embeddings.backfill.keys import KeyRange
 from vla_embeddings.errors import EngineError
+from vla_embeddings.search.finishing import finished
 
 
 def run_pool(ranges: Sequence[KeyRange], assignment: Assignment, workers: int) -> None:
@@ -21,7 +24,7 @@ def run_pool(ranges: Sequence[KeyRange], assignment: Assignment, workers: int) -
     Raises:
         EngineError: Ray failed; the errors of workers are the ledger's.
     """
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # its errors are raised, too
     context = ray.data.DataContext.get_current().copy()
     context.enable_progress_bars = False
     items = [{RANGE: pickle.dumps(each)} for each in ranges]
@@ -37,3 +40,13 @@ def run_pool(ranges: Sequence[KeyRange], assignment: Assignment, workers: int) -
         dataset.materialize()
     except RayError as error:
         raise EngineError(f"Ray failed: {error}") from error
+
+
+async def end_pool(thread: asyncio.Future[None], ledger: Any) -> None:
+    """Return when `run_pool` has, which must not be in Ray when that is shut down.
+
+    A thread cannot be cancelled, but without the ledger each worker fails at its next block.
+    """
+    ray.kill(ledger)
+    await finished(asyncio.wait([thread]))
+    thread.exception()  # raised by whoever awaits the thread, and of no interest to others

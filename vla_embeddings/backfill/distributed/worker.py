@@ -77,7 +77,9 @@ class Worker:
             target=work.target,
             fingerprint=work.fingerprint,
             embed=embedding_of(self._service, work.target, work.root),
-            leases=Leases(work.target, block_rows=self._pace.block_rows, within=within),
+            leases=Leases(
+                work.target, block_rows=self._pace.block_rows, stop=self._stop, within=within
+            ),
             pace=self._pace,
             stop=self._stop,
             done=self._add,
