@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from vla_embeddings.demo.job import Answer, Loading, Result, Timing
@@ -27,7 +28,7 @@ def _models(manifests: Sequence[Manifest]) -> Table:
     table.add_column("max |Δ| to PyTorch", justify="right")
     for manifest in manifests:
         table.add_row(
-            manifest.model,
+            escape(manifest.model),
             "trained" if manifest.weights == "trained" else _UNTRAINED,
             manifest.precision,
             f"{manifest.dimension}-d",
@@ -57,7 +58,7 @@ def _instruction_search(answers: Sequence[Answer]) -> Table:
     table.add_column("model_type")
     for answer in answers:
         rows = [
-            (row["instruction"], f"{row['similarity']:.3f}", row["model_type"])
+            (escape(row["instruction"]), f"{row['similarity']:.3f}", row["model_type"])
             for row in answer.rows
         ]
         _add_answer(table, answer, rows or [("[dim]nothing that near[/]", "", "")])
@@ -68,14 +69,15 @@ def _image_search(answer: Answer, *, untrained: bool) -> Table:
     remark = f" ({_UNTRAINED} weights: the order means nothing)" if untrained else ""
     table = _table(f"Image search{remark}", "query image", "found")
     table.add_column("distance", justify="right")
-    _add_answer(table, answer, [(r["image_path"], f"{r['distance']:.3f}") for r in answer.rows])
+    rows = [(escape(row["image_path"]), f"{row['distance']:.3f}") for row in answer.rows]
+    _add_answer(table, answer, rows)
     return table
 
 
 def _add_answer(table: Table, answer: Answer, rows: Sequence[tuple[str, ...]]) -> None:
     """The question beside the first row, how it was searched beside the second."""
     beside = [
-        f"[bold]{answer.question}[/]",
+        f"[bold]{escape(answer.question)}[/]",
         f"[dim]{answer.search}, {answer.milliseconds:.1f} ms[/]",
     ]
     table.add_section()
