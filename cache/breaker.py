@@ -2,8 +2,10 @@
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Literal
+from weakref import WeakSet
 
 from vla_embeddings.metrics import CACHE_BREAKER_STATE
 
@@ -17,6 +19,9 @@ COOLDOWN_SECONDS = 1.0
 PROBE_SECONDS = 5.0
 
 _SEVERITY: dict[State, int] = {"closed": 0, "half-open": 1, "open": 2}
+
+# The breakers of all caches of this process, by server.
+_OF_SERVER: defaultdict[str, WeakSet["Breaker"]] = defaultdict(WeakSet)
 
 
 class Breaker:
@@ -32,8 +37,9 @@ class Breaker:
         self._failures = 0
         self._failed_at = 0.0
         self._probe_after = 0.0
-        self._gauge = CACHE_BREAKER_STATE.labels(server)
-        self._gauge.set(_SEVERITY["closed"])
+        breakers = _OF_SERVER[server]
+        breakers.add(self)
+        CACHE_BREAKER_STATE.labels(server).set_function(lambda: _SEVERITY[worst(breakers)])
 
     @property
     def state(self) -> State:
@@ -46,7 +52,7 @@ class Breaker:
         if self._state == "closed" or now < self._probe_after:
             return False
         self._probe_after = now + PROBE_SECONDS
-        self._enter("half-open")
+        self._state = "half-open"
         return True
 
     def failed(self, reason: str, started: float) -> None:
@@ -61,7 +67,7 @@ class Breaker:
         self._probe_after = self._failed_at + COOLDOWN_SECONDS
         self._failures += 1
         if self._state == "half-open":
-            self._enter("open")
+            self._state = "open"
         elif self._state == "closed" and self._failures >= FAILURES_TO_OPEN:
             logger.warning(
                 "%s fails (%s); going on without it",
@@ -69,18 +75,14 @@ class Breaker:
                 reason,
                 extra={"server": self._server, "reason": reason},
             )
-            self._enter("open")
+            self._state = "open"
 
     def succeeded(self) -> None:
         """Note an answer."""
         self._failures = 0
         if self._state != "closed":
             logger.info("%s answers again", self._server, extra={"server": self._server})
-            self._enter("closed")
-
-    def _enter(self, state: State) -> None:
-        self._state = state
-        self._gauge.set(_SEVERITY[state])
+            self._state = "closed"
 
 
 def worst(breakers: Iterable[Breaker]) -> State:

@@ -17,7 +17,7 @@ from vla_embeddings.cache.keys import kind_of, wire_key
 from vla_embeddings.cache.recent import RecentEntries
 from vla_embeddings.cache.stats import CacheStats, for_people
 from vla_embeddings.cache.tally import Tally
-from vla_embeddings.config import embedding_config
+from vla_embeddings.config import MAX_CACHE_TTL, embedding_config
 from vla_embeddings.errors import CacheUnavailable, ConfigurationError, InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,6 @@ T = TypeVar("T")
 
 # Keys of one round trip: 1.5 MB of 384-d float32 vectors.
 CHUNK = 1000
-MAX_TTL = 10 * 365 * 24 * 3600
 
 
 class EmbeddingCache:
@@ -41,7 +40,8 @@ class EmbeddingCache:
     Args:
         redis_url: `redis://`, `rediss://`, `unix://`, `redis+cluster://` or `rediss+cluster://`;
             EMBEDDING_REDIS_URL where None.
-        ttl: seconds an embedding is kept; 0 stores nothing; EMBEDDING_CACHE_TTL where None.
+        ttl: seconds an embedding is kept, at most ten years; 0 stores nothing;
+            EMBEDDING_CACHE_TTL where None.
         max_connections: to each server, from each event loop; further calls wait their turn.
             EMBEDDING_CACHE_MAX_CONNECTIONS where None.
         deadline: seconds that one operation on Redis may take, connecting included and waiting
@@ -126,8 +126,8 @@ class EmbeddingCache:
         Nothing is stored where one of them cannot be used. See `set_embedding`.
         """
         seconds = self._ttl if ttl is None else ttl
-        if not 0 <= seconds <= MAX_TTL:
-            raise InvalidInput(f"ttl must be 0 to {MAX_TTL} seconds; got {seconds}.")
+        if not 0 <= seconds <= MAX_CACHE_TTL:
+            raise InvalidInput(f"ttl must be 0 to {MAX_CACHE_TTL} seconds; got {seconds}.")
         names = {key: wire_key(key) for key in embeddings}
         vectors = {
             names[key]: as_vector(embedding, self._storage)
@@ -271,6 +271,8 @@ def _check_settings(ttl: int, limits: Limits, memory_entries: int, storage: str)
     ):
         if value < least:
             raise ConfigurationError(f"{setting} must be {least} or more; got {value}.")
+    if ttl > MAX_CACHE_TTL:
+        raise ConfigurationError(f"ttl must be at most {MAX_CACHE_TTL} seconds; got {ttl}.")
     if not limits.deadline > 0:
         raise ConfigurationError(f"deadline must be more than 0 seconds; got {limits.deadline}.")
     if storage not in get_args(Storage):

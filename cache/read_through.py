@@ -29,9 +29,21 @@ class ReadThrough:
         self._flight: SingleFlight[Vector] = SingleFlight()
 
     async def one(
-        self, key: str, compute: Callable[[], Awaitable[Vector]], *, use_cache: bool
+        self,
+        key: str,
+        compute: Callable[[], Awaitable[Vector]],
+        *,
+        use_cache: bool,
+        holds: Callable[[], bool],
     ) -> Vector:
-        """The vector under a key, computed once for all who ask meanwhile; the caller's own."""
+        """The vector under a key, computed once for all who ask meanwhile; the caller's own.
+
+        Args:
+            key: where it is kept.
+            compute: gives it.
+            use_cache: look there first, and store it there.
+            holds: asked once it is computed: whether the key is still its own.
+        """
         cache = self._cache if use_cache else None
 
         async def find() -> Vector:
@@ -39,7 +51,7 @@ class ReadThrough:
                 return known
             vector = await compute()
             logger.debug("Generated embedding shape: %s", vector.shape)
-            if cache is not None:
+            if cache is not None and holds():
                 await cache.set_embedding(key, vector)
             return vector
 
@@ -52,6 +64,7 @@ class ReadThrough:
         compute: Callable[[Sequence[int]], Awaitable[Vectors]],
         *,
         use_cache: bool,
+        holds: Callable[[], bool],
     ) -> Vectors:
         """The vectors under distinct keys, in their order.
 
@@ -59,6 +72,7 @@ class ReadThrough:
             keys: at least one.
             compute: gives the vectors of some keys, by their positions in `keys`.
             use_cache: look there first, and store there what was computed.
+            holds: asked once they are computed: whether the keys are still their own.
         """
         if self._cache is None or not use_cache:
             return await compute(range(len(keys)))
@@ -68,6 +82,7 @@ class ReadThrough:
         if missing:
             vectors = await compute(missing)
             computed = {keys[i]: vector for i, vector in zip(missing, vectors, strict=True)}
-            await self._cache.set_many(computed)
+            if holds():
+                await self._cache.set_many(computed)
             known |= computed
         return np.stack([known[key] for key in keys])

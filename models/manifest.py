@@ -12,6 +12,8 @@ from vla_embeddings.models.registry import Kind, Precision
 
 FORMAT: Literal[1] = 1
 
+GRAPH = "model.onnx"
+
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
@@ -48,8 +50,9 @@ class Manifest:
     source: str
     """Where the weights came from: hub id and revision, package and version, or folder."""
     source_sha256: str
+    """Digest of the weights, config and tokenizer there."""
     pinned: bool
-    """Whether `source_sha256` is the digest of the model's own published weights."""
+    """Whether the weights have the digest of the model's own published ones."""
     opset: int
     fused_ops: Mapping[str, int]
     """Count of each of ONNX Runtime's fused operators in the graph."""
@@ -63,8 +66,15 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the vectors: equal fingerprints mean comparable, interchangeable vectors."""
-        return f"{self.model}/{self.precision}/{self.source_sha256[:16]}"
+        """Identifies the vectors: equal fingerprints mean comparable, interchangeable vectors.
+
+        In fp32 and fp16 every graph of a checkpoint computes them alike, within the bounds of the
+        parity proof; in int8 they depend on how the graph was quantised, so its digest counts too.
+        """
+        source = f"{self.model}/{self.precision}/{self.source_sha256[:16]}"
+        if self.precision != "int8":
+            return source
+        return f"{source}/{self.files[GRAPH].sha256[:16]}"
 
     def to_json(self) -> str:
         """The text of `manifest.json`."""

@@ -11,10 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_embeddings.errors import ArtifactDamaged, ModelNotFound
-from vla_embeddings.models.manifest import FileRecord, Manifest
+from vla_embeddings.models.manifest import GRAPH, FileRecord, Manifest
 from vla_embeddings.models.registry import Model, Precision
 
-GRAPH = "model.onnx"
+__all__ = [
+    "GRAPH",
+    "MANIFEST",
+    "PARITY",
+    "TOKENIZER",
+    "Artifact",
+    "ArtifactStore",
+    "record_files",
+    "sha256_of",
+]
+
 TOKENIZER = "tokenizer.json"
 PARITY = "parity.npz"
 MANIFEST = "manifest.json"
@@ -71,7 +81,7 @@ class ArtifactStore:
         """The artefact of a model, its manifest read, its other files not yet.
 
         Raises:
-            ModelNotFound: it was not exported.
+            ModelNotFound: it was not exported, or from another checkpoint of that name.
             ArtifactDamaged: its manifest cannot be read or is of something else.
         """
         folder = self.root / model.name / precision
@@ -91,6 +101,12 @@ class ArtifactStore:
             raise ArtifactDamaged(
                 f"{folder} holds {manifest.kind} {manifest.precision} instead of "
                 f"{model.kind} {precision}. Make it anew: {remedy}"
+            )
+        checkpoint, trained = model.local_checkpoint, manifest.weights == "trained"
+        if checkpoint and trained and manifest.source != str(checkpoint.resolve()):
+            raise ModelNotFound(
+                f"{folder} was made from {manifest.source} instead of {checkpoint.resolve()}, "
+                f"which has the same name. Make it from there: {remedy}"
             )
         return Artifact(folder, manifest, remedy)
 

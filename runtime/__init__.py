@@ -1,7 +1,7 @@
 """ONNX Runtime: texts and images to vectors, without PyTorch."""
 
 from vla_embeddings.runtime.batches import even_batches
-from vla_embeddings.runtime.decode import ImageInput, decode
+from vla_embeddings.runtime.decode import ImageInput, decode, is_in_memory, snapshot
 from vla_embeddings.runtime.encoders import (
     IMAGE_BATCH,
     ImageEncoder,
@@ -46,9 +46,11 @@ __all__ = [
     "decode",
     "even_batches",
     "image_lane",
+    "is_in_memory",
     "lower_priority",
     "onnxruntime",
     "preprocess",
     "select",
+    "snapshot",
     "text_lane",
 ]

@@ -2,18 +2,21 @@
 
 import io
 import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from vla_embeddings.errors import InvalidInput
 
 ImageInput: TypeAlias = Image.Image | NDArray[np.uint8] | bytes
 
-# Formats that Pillow decodes by itself; EPS, for one, would start Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "ICO", "JPEG2000", "AVIF")
+# Formats that Pillow decodes by itself; EPS, for one, would start Ghostscript. JPEG 2000 is none:
+# Pillow holds Python's global lock while it decodes one, which would stop the event loop.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "ICO", "AVIF")
 
 MAX_PIXELS = 1024**3 // 4 // 3
 """Pillow's own default limit against decompression bombs (a quarter GiB of RGB), kept here even
@@ -34,8 +37,9 @@ _UPRIGHT = {
 }
 
 
-# Pillow reads an opened image in place, on first use: two threads must not do that at once.
-_LOADING = threading.Lock()
+# Pillow reads an opened image in place, on first use: two threads must not do that at once. Images
+# cannot be keys of a dictionary, so each has one of these locks, by its address.
+_LOADING = tuple(threading.Lock() for _ in range(61))
 
 
 def decode(image: ImageInput) -> Image.Image:
@@ -60,15 +64,37 @@ def decode(image: ImageInput) -> Image.Image:
             shape or dtype.
     """
     if isinstance(image, bytes):
-        return _upright_rgb(_open(image))
+        return _upright_rgb(_open(image), nullcontext())
     if isinstance(image, np.ndarray):
         return _from_array(image)
     if isinstance(image, Image.Image):
-        return _upright_rgb(image)
+        return _upright_rgb(image, _turn(image))
     raise InvalidInput(
         f"Expected a PIL image, a uint8 array of shape (H, W, 3) or the bytes of an image file; "
         f"got {type(image).__name__}. Paths are not opened: pass Path(…).read_bytes()."
     )
+
+
+def snapshot(image: ImageInput) -> ImageInput:
+    """The image as it is now, whatever becomes of the caller's array or PIL image.
+
+    Raises:
+        InvalidInput: a PIL image that cannot be decoded; see `decode`.
+    """
+    if isinstance(image, np.ndarray):
+        return image.copy()
+    if not isinstance(image, Image.Image):
+        return image
+    with _naming(image):
+        with _turn(image):
+            taken = image.copy()
+        taken.getexif()[ExifTags.Base.Orientation] = _orientation(image)
+        return taken
+
+
+def is_in_memory(image: ImageInput) -> bool:
+    """Whether its pixels are; those of an opened PIL image may have to be decoded first."""
+    return not isinstance(image, ImageFile.ImageFile)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -95,15 +121,31 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(array)
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
+def _upright_rgb(image: Image.Image, turn: AbstractContextManager[object]) -> Image.Image:
+    with _naming(image):
+        with turn:
+            image.load()
+        method = _UPRIGHT.get(_orientation(image))
+        rgb = _rgb(image)
+        return rgb if method is None else rgb.transpose(method)
+
+
+def _turn(image: Image.Image) -> threading.Lock:
+    return _LOADING[id(image) % len(_LOADING)]
+
+
+def _orientation(image: Image.Image) -> int:
+    orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation
+
+
+@contextmanager
+def _naming(image: Image.Image) -> Iterator[None]:
+    """Tell which image cannot be decoded, whatever its decoder stumbles on."""
     what = f"{image.format or 'PIL'} image of mode {image.mode}, {image.width}x{image.height}"
     _check_size(image.width, image.height, what)
     try:
-        with _LOADING:
-            image.load()
-        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-        rgb = _rgb(image)
-        return rgb if method is None else rgb.transpose(method)
+        yield
     except InvalidInput:
         raise
     except Exception as error:  # a format's decoder raises whatever it stumbles on

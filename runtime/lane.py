@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.config import Device, EmbeddingConfig, PrecisionSetting
-from vla_embeddings.errors import ArtifactDamaged, ProviderUnavailable, UntrainedModel
+from vla_embeddings.errors import (
+    ArtifactDamaged,
+    ConfigurationError,
+    ProviderUnavailable,
+    UntrainedModel,
+)
 from vla_embeddings.models import Artifact, ArtifactStore, Model, Precision
 from vla_embeddings.runtime.bulk import Bulk
 from vla_embeddings.runtime.encoders import (
@@ -69,7 +74,15 @@ class LaneSettings:
     def of(
         cls, config: EmbeddingConfig, device: Device | None, *, allow_untrained: bool
     ) -> "LaneSettings":
-        """A service's; `device` goes before the config's."""
+        """A service's; `device` goes before the config's.
+
+        Raises:
+            ConfigurationError: there is no such device.
+        """
+        if device not in (None, *get_args(Device)):
+            raise ConfigurationError(
+                f"device must be one of {', '.join(get_args(Device))}; got {device!r}."
+            )
         return cls(
             config.models_dir,
             device or config.device,
@@ -100,7 +113,8 @@ class Lane(Generic[Item]):
     """A model, its artefact and its threads; `text_lane` and `image_lane` make one.
 
     Requests have one thread, which runs the model on all cores. On a CPU, bulk work has threads of
-    its own and an encoder that uses one core each; on a GPU it waits behind the requests.
+    its own and an encoder that uses one core each; on a GPU it waits behind the requests. Where
+    the artefact's files change after one encoder was loaded, that one serves both.
     """
 
     def __init__(
@@ -114,6 +128,7 @@ class Lane(Generic[Item]):
     ) -> None:
         self.model = model
         self._settings = settings
+        self._falls_back = settings.device == "auto"
         self._load_encoder = load
         self._batch = batch
         self._found: Selection | None = None
@@ -140,6 +155,10 @@ class Lane(Generic[Item]):
         """
         artifact, _ = await self._selection()
         return cache_fingerprint(artifact)
+
+    def has(self, fingerprint: str) -> bool:
+        """Whether it is this model's still; a turn to another device may change the precision."""
+        return self._found is not None and cache_fingerprint(self._found[0]) == fingerprint
 
     async def encode(self, items: Sequence[Item], *, of: int | None = None) -> Vectors:
         """Vectors (n, dimension) float32, in the order of the items.
@@ -209,25 +228,29 @@ class Lane(Generic[Item]):
             return self._encoders[threads]
 
     def _load_anew(self, threads: int) -> Encoder[Item]:
-        falls_back = self._settings.device == "auto"
+        """On the device that was chosen, or on what `auto` turns to where that does not work."""
         while True:
             artifact, choice = self._found or self._find()
             try:
-                encoder = self._load_encoder(artifact, choice, threads)
-                break
-            except ArtifactDamaged:
-                # The next call finds the one that was made anew meanwhile; not where the model is
-                # loaded already, since one lane must not serve two.
-                if not self._encoders:
-                    self._found = None
-                raise
+                return self._load_on(artifact, choice, threads)
             except ProviderUnavailable as error:
-                if not falls_back:
+                if not self._falls_back:
                     raise
                 following = _NEXT[choice.device]
                 logger.warning("Using %s instead: %s", following, error)
                 self._settings = replace(self._settings, device=following)
                 self._found = None
+
+    def _load_on(self, artifact: Artifact, choice: ProviderChoice, threads: int) -> Encoder[Item]:
+        try:
+            encoder = self._load_encoder(artifact, choice, threads)
+        except ArtifactDamaged as error:
+            if not self._encoders:
+                self._found = None  # the next call finds the one that was made anew meanwhile
+                raise
+            # One lane must not serve two models.
+            logger.warning("Going on with what is loaded, whose files have changed: %s", error)
+            return next(iter(self._encoders.values()))
         manifest = artifact.manifest
         self._loaded = LoadedModel(
             manifest.model, manifest.precision, choice.device, encoder.session.placement()

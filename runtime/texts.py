@@ -1,5 +1,7 @@
 """Which texts can be embedded."""
 
+import unicodedata
+
 from vla_embeddings.errors import InvalidInput
 
 MAX_CHARACTERS = 100_000
@@ -14,12 +16,11 @@ def check_text(text: str, name: str) -> None:
         name: what messages call it.
 
     Raises:
-        InvalidInput: no string, blank, longer than `MAX_CHARACTERS`, or no valid Unicode.
+        InvalidInput: no string, without any visible character, longer than `MAX_CHARACTERS`, or
+            no valid Unicode.
     """
     if not isinstance(text, str):
         raise InvalidInput(f"{name}: expected a string, got {type(text).__name__}.")
-    if not text.strip():
-        raise InvalidInput(f"{name}: expected an instruction, got {text!r}, which is blank.")
     if len(text) > MAX_CHARACTERS:
         raise InvalidInput(
             f"{name}: expected at most {MAX_CHARACTERS:,} characters, got {len(text):,}."
@@ -28,3 +29,13 @@ def check_text(text: str, name: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise InvalidInput(f"{name}: not valid Unicode text ({error}).") from error
+    if not any(map(_is_visible, text)):
+        raise InvalidInput(
+            f"{name}: expected an instruction, got {text[:20]!r}, which is blank: without any "
+            "visible character."
+        )
+
+
+def _is_visible(character: str) -> bool:
+    """Whether models see it: tokenizers drop control characters and split at separators."""
+    return unicodedata.category(character)[0] not in "CZ"

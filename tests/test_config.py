@@ -37,7 +37,6 @@ def test_the_documented_values_are_the_defaults(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
 
     assert EmbeddingConfig() == defaults
-    assert defaults.text_model_name == "all-MiniLM-L6-v2"
 
 
 def test_variables_and_arguments_override_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +53,8 @@ def test_variables_and_arguments_override_the_defaults(monkeypatch: pytest.Monke
     [
         ("EMBEDDING_CACHE_TTL", "-1"),
         ("EMBEDDING_CACHE_TTL", "soon"),
+        ("EMBEDDING_CACHE_TTL", "1000000000"),
+        ("EMBEDDING_MODELS_DIR", ""),
         ("EMBEDDING_DEVICE", "tpu"),
         ("EMBEDDING_PRECISION", "fp8"),
         ("EMBEDDING_SIMILARITY_THRESHOLD", "1.5"),
@@ -74,6 +75,30 @@ def test_an_unusable_variable_is_named_with_its_value(
 def test_an_unusable_argument_is_named_as_an_argument() -> None:
     with pytest.raises(ConfigurationError, match="cache_ttl=-5"):
         EmbeddingConfig(cache_ttl=-5)
+
+
+def test_an_unknown_argument_is_refused_without_its_value() -> None:
+    with pytest.raises(ConfigurationError, match=r"no setting redis_ulr; .*redis_url,") as raised:
+        EmbeddingConfig(redis_ulr="redis://:s3cret@cache")
+    assert "s3cret" not in str(raised.value)
+
+
+def test_variables_of_others_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDDING_OF_ANOTHER_PROGRAM", "7")
+
+    assert EmbeddingConfig().cache_ttl == 300
+
+
+def test_models_may_lie_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/robot")
+    monkeypatch.setenv("EMBEDDING_MODELS_DIR", "~/models")
+
+    assert EmbeddingConfig().models_dir == Path("/home/robot/models")
+
+
+@pytest.mark.parametrize("name", ["openai/all-MiniLM-L6-v2", "all-MiniLM-L6-v2"])
+def test_a_models_name_is_kept_as_it_is(name: str) -> None:
+    assert EmbeddingConfig(text_model_name=name).text_model_name == name
 
 
 def test_a_folder_is_kept_as_it_is(tmp_path: Path) -> None:

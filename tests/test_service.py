@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,14 +17,22 @@ from prometheus_client import REGISTRY
 
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings import service as service_module
+from vla_embeddings.cache import instruction_key
+from vla_embeddings.config import Device
 from vla_embeddings.errors import (
+    ConfigurationError,
     EmbeddingsDisabled,
     InvalidInput,
     ModelNotFound,
+    ProviderUnavailable,
     ServiceClosed,
     UntrainedModel,
 )
-from vla_embeddings.runtime import MAX_CHARACTERS
+from vla_embeddings.models import Artifact, ArtifactStore, Model
+from vla_embeddings.runtime import CPU_CHOICE, MAX_CHARACTERS, ProviderChoice, TextEncoder
+from vla_embeddings.runtime import lane as lane_module
+from vla_embeddings.runtime.providers import CPU
+from vla_embeddings.runtime.selection import Selection
 from vla_embeddings.samples import make_instructions, make_scenes
 
 
@@ -83,6 +92,32 @@ async def test_an_image_gives_the_same_vector_as_pil_array_and_file(
     assert np.linalg.norm(vectors[0]) == pytest.approx(1, abs=1e-6)
     np.testing.assert_array_equal(vectors[0], vectors[1])
     np.testing.assert_array_equal(vectors[0], vectors[2])
+
+
+async def test_an_image_counts_as_it_was_when_the_call_began(cached: EmbeddingService) -> None:
+    """A camera may write its next frame into the same buffer, whatever waits for the vector."""
+    first, following = (scene.image for scene in make_scenes(2))
+    expected = await cached.get_image_embedding(first, use_cache=False)
+    images: list[Any] = [np.asarray(first).copy(), first.copy()]
+
+    for image in images:
+        call = asyncio.create_task(cached.get_image_embedding(image))
+        await asyncio.sleep(0)
+        if isinstance(image, np.ndarray):
+            image[:] = np.asarray(following)
+        else:
+            image.paste(following)
+
+        np.testing.assert_array_equal(await call, expected)
+        np.testing.assert_array_equal(await cached.get_image_embedding(first), expected)
+
+
+async def test_an_opened_image_gives_the_vector_of_its_file(service: EmbeddingService) -> None:
+    file = _jpeg(make_scenes(1)[0].image)
+
+    opened = await service.get_image_embedding(Image.open(io.BytesIO(file)))
+
+    np.testing.assert_allclose(opened, await service.get_image_embedding(file), rtol=0, atol=1e-5)
 
 
 async def test_a_text_query_lies_in_the_space_of_images(service: EmbeddingService) -> None:
@@ -152,7 +187,7 @@ async def test_a_batch_computes_only_what_the_cache_lacks(cached: EmbeddingServi
     known, new = await cached.get_instruction_embedding("open the lid"), "close the lid"
     scene = make_scenes(1)[0].image
     seen = await cached.get_image_embedding(scene)
-    images_before = _computed("image")
+    images_before = _computed("image-batch")
 
     batch = await cached.batch_generate_embeddings(
         texts=["open the lid", new, "open the lid"], images=[scene]
@@ -160,8 +195,26 @@ async def test_a_batch_computes_only_what_the_cache_lacks(cached: EmbeddingServi
 
     np.testing.assert_array_equal(batch["text_embeddings"][[0, 2]], [known, known])
     np.testing.assert_array_equal(batch["image_embeddings"], [seen])
-    assert _computed("image") == images_before
+    assert _computed("image-batch") == images_before
     assert await cached.get_instruction_embedding(new) is not None
+
+
+async def test_a_batch_is_timed_apart_from_single_calls_and_a_failure_not_at_all(
+    service: EmbeddingService,
+) -> None:
+    kinds = ("instruction", "image", "instruction-batch", "image-batch")
+    before = [_computed(kind) for kind in kinds]
+    image = make_scenes(1)[0].image
+
+    await service.batch_generate_embeddings(texts=["up", "down"], images=[image])
+    with pytest.raises(InvalidInput):
+        await service.get_image_embedding(b"no image")
+    with pytest.raises(InvalidInput):
+        await service.batch_generate_embeddings(images=[b"no image"])
+
+    assert [_computed(kind) for kind in kinds] == [
+        count + more for count, more in zip(before, (0, 0, 1, 1), strict=True)
+    ]
 
 
 async def test_use_cache_false_computes_anew(cached: EmbeddingService) -> None:
@@ -211,6 +264,39 @@ async def test_a_redis_that_is_down_changes_no_vector(
     np.testing.assert_allclose(batch["text_embeddings"], [expected], atol=1e-6)
 
 
+async def test_no_vector_is_cached_as_of_the_precision_of_a_device_that_failed(
+    models_dir: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = TextEncoder.load
+
+    def choose(model: Model, store: ArtifactStore, device: Device, _: str) -> Selection:
+        if device == "auto":
+            return store.open(model, "fp16"), ProviderChoice("cuda", (CPU,))
+        return store.open(model, "fp32"), CPU_CHOICE
+
+    def without_gpu(artifact: Artifact, choice: ProviderChoice, threads: int) -> TextEncoder:
+        if choice.device != "cpu":
+            raise ProviderUnavailable("no CUDA after all")
+        return load(artifact, choice, threads)
+
+    monkeypatch.setattr(lane_module, "select", choose)
+    monkeypatch.setattr(TextEncoder, "load", without_gpu)
+    cache, config = EmbeddingCache(redis_url=redis_url), EmbeddingConfig(models_dir=models_dir)
+    await cache.clear_pattern("*")
+    text = "close the gripper"
+
+    async with EmbeddingService(cache=cache, config=config, device="auto") as service:
+        promised = await service.fingerprint("text")
+        await service.get_instruction_embedding(text)
+        assert await cache.get_embedding(instruction_key(promised, text)) is None
+
+        await service.get_instruction_embedding(text)
+        real = await service.fingerprint("text")
+        assert await cache.get_embedding(instruction_key(real, text)) is not None
+
+    assert ("/fp16/" in promised, "/fp32/" in real) == (True, True)
+
+
 async def test_the_event_loop_runs_on_while_models_load_and_compute(
     config: EmbeddingConfig,
 ) -> None:
@@ -257,6 +343,8 @@ async def test_a_cancelled_caller_harms_nobody(service: EmbeddingService) -> Non
         (None, "expected a string, got NoneType"),
         ("", "which is blank"),
         (" \t\n", "which is blank"),
+        ("\u200b", "without any visible character"),
+        ("\x00\ufeff \xad", "without any visible character"),
         ("\ud800", "not valid Unicode"),
         ("x" * (MAX_CHARACTERS + 1), "at most 100,000 characters, got 100,001"),
     ],
@@ -330,6 +418,11 @@ def test_an_unknown_model_name_lists_the_known_ones() -> None:
         EmbeddingService(config=EmbeddingConfig(text_model_name="all-MiniLM-L99"))
 
 
+def test_an_unknown_device_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match="one of auto, cpu, cuda, tensorrt; got 'gpu'"):
+        EmbeddingService(device="gpu")  # type: ignore[arg-type]  # the mistake under test
+
+
 async def test_embeddings_that_are_switched_off_are_an_error(models_dir: Path) -> None:
     config = EmbeddingConfig(models_dir=models_dir, enable_embeddings=False)
     async with EmbeddingService(config=config) as service:
@@ -346,6 +439,26 @@ async def test_cleanup_ends_the_service_and_may_be_repeated(config: EmbeddingCon
 
     with pytest.raises(ServiceClosed, match="make a new EmbeddingService"):
         await service.get_instruction_embedding("pick up the red block")
+
+
+def test_a_forked_process_is_told_to_make_its_own_service(config: EmbeddingConfig) -> None:
+    service = EmbeddingService(config=config)
+    asyncio.run(service.get_instruction_embedding("pick up the red block"))
+
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # ends the child where it waits for threads that it does not have
+        service.cleanup()
+        try:
+            asyncio.run(service.get_instruction_embedding("another"))
+        except ServiceClosed as error:
+            os._exit(0 if "make the EmbeddingService after the fork" in str(error) else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    service.cleanup()
+
+    assert status == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities are a thread's own on Linux alone")

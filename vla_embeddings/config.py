@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vla_embeddings.errors import ConfigurationError
@@ -13,6 +14,9 @@ Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 PrecisionSetting = Literal["auto", "fp32", "fp16", "int8"]
 
 DEFAULT_REDIS_URL = "redis://localhost:6379"
+MAX_CACHE_TTL = 10 * 365 * 24 * 3600
+"""Seconds; ten years."""
+
 _MAY_HOLD_PASSWORDS = frozenset({"redis_url", "database_url"})
 
 
@@ -28,15 +32,16 @@ class EmbeddingConfig(BaseSettings):
     settings in code: `EmbeddingConfig(device="cpu", cache_ttl=60)`.
 
     Raises:
-        ConfigurationError: a value is unusable; the message names the variable.
+        ConfigurationError: a value is unusable, or a setting unknown; the message names the
+            variable or argument.
     """
 
-    model_config = SettingsConfigDict(env_prefix="EMBEDDING_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="EMBEDDING_", frozen=True, extra="forbid")
 
     enable_embeddings: bool = True
-    text_model_name: str = Field("all-MiniLM-L6-v2", min_length=1)
+    text_model_name: str = Field("sentence-transformers/all-MiniLM-L6-v2", min_length=1)
     """Hub id, its last part, or the folder of a local checkpoint."""
-    image_model_name: str = Field("clip-vit-base-patch32", min_length=1)
+    image_model_name: str = Field("openai/clip-vit-base-patch32", min_length=1)
     """Hub id, its last part, or the folder of a local checkpoint."""
     device: Device = "auto"
     precision: PrecisionSetting = "auto"
@@ -52,7 +57,7 @@ class EmbeddingConfig(BaseSettings):
     models_dir: Path = Field(default_factory=_default_models_dir)
     """Folder of the exported models."""
     redis_url: str = Field(DEFAULT_REDIS_URL, repr=False)
-    cache_ttl: int = Field(300, ge=0)
+    cache_ttl: int = Field(300, ge=0, le=MAX_CACHE_TTL)
     """Seconds an embedding stays in the cache; 0 stores nothing."""
     cache_max_connections: int = Field(10, ge=1)
     database_url: str | None = Field(None, repr=False)
@@ -75,24 +80,25 @@ class EmbeddingConfig(BaseSettings):
         """The model that embeds what is of this kind: `text`, `image` or `clip-text`."""
         return self.text_model_name if kind == "text" else self.image_model_name
 
-    @field_validator("text_model_name", "image_model_name")
+    @field_validator("models_dir", mode="before")
     @classmethod
-    def _short_name(cls, name: str) -> str:
-        """The last part of a hub id; folders stay as they are."""
-        looks_like_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~"))
-        if looks_like_hub_id and not Path(name).is_dir():
-            return name.rpartition("/")[2]
-        return name
+    def _folder(cls, folder: object) -> object:
+        if folder == "":
+            raise ValueError("Expected a folder")
+        return Path(folder).expanduser() if isinstance(folder, str | Path) else folder
 
 
 def _explain(error: ValidationError, passed: set[str]) -> str:
-    lines: list[str] = []
-    for fault in error.errors():
-        field = str(fault["loc"][0]) if fault["loc"] else "settings"
-        name = field if field in passed else f"EMBEDDING_{field.upper()}"
-        came = "…" if field in _MAY_HOLD_PASSWORDS else repr(fault["input"])
-        lines.append(f"{name}={came}: {fault['msg']}")
-    return "; ".join(lines)
+    return "; ".join(_explain_fault(fault, passed) for fault in error.errors())
+
+
+def _explain_fault(fault: ErrorDetails, passed: set[str]) -> str:
+    field = str(fault["loc"][0]) if fault["loc"] else "settings"
+    if fault["type"] == "extra_forbidden":  # whose value may be a password, too
+        return f"There is no setting {field}; there are {', '.join(EmbeddingConfig.model_fields)}"
+    name = field if field in passed else f"EMBEDDING_{field.upper()}"
+    came = "…" if field in _MAY_HOLD_PASSWORDS else repr(fault["input"])
+    return f"{name}={came}: {fault['msg']}"
 
 
 embedding_config = EmbeddingConfig()

@@ -8,7 +8,7 @@ catches sensibly:
     │   └── DimensionMismatch                a vector of another length than the model or column
     ├── ConfigurationError (ValueError)      an EMBEDDING_* variable or setting
     ├── EmbeddingsDisabled (RuntimeError)    EMBEDDING_ENABLE_EMBEDDINGS is false
-    ├── ServiceClosed (RuntimeError)         used after cleanup()
+    ├── ServiceClosed (RuntimeError)         used after cleanup(), or after a fork
     ├── Overloaded (RuntimeError)            too many embeddings are waiting already
     ├── MissingDependency (ImportError)      an optional extra is not installed
     ├── ModelNotFound (FileNotFoundError)    no checkpoint or artefact where one is needed
@@ -48,7 +48,7 @@ class EmbeddingsDisabled(EmbeddingError, RuntimeError):
 
 
 class ServiceClosed(EmbeddingError, RuntimeError):
-    """The service was used after `cleanup()`."""
+    """The service was used after `cleanup()`, or in a process forked after its first call."""
 
 
 class Overloaded(EmbeddingError, RuntimeError):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vla_embeddings.cache import ReadThrough, image_key
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.metrics import GENERATION_SECONDS
+from vla_embeddings.metrics import generation
 from vla_embeddings.runtime import (
     IMAGE_BATCH,
     ImageInput,
@@ -89,7 +89,7 @@ async def _embed_window(
         distinct.setdefault(key, index)
 
     async def encode(indices: Sequence[int], total: int) -> Vectors:
-        with GENERATION_SECONDS.labels("image").time():
+        with generation("image-batch"):
             pixels = await together(on_thread(preprocess, index) for index in indices)
             return await lane.encode(pixels, of=total)
 
@@ -104,7 +104,9 @@ async def _embed_window(
         at_once = await lane.bulk_batches_at_once() + 2
         return np.concatenate(await together(work, at_once=at_once))
 
-    found = await vectors.many(list(distinct), compute, use_cache=use_cache)
+    found = await vectors.many(
+        list(distinct), compute, use_cache=use_cache, holds=partial(lane.has, fingerprint)
+    )
     rows = {key: row for row, key in enumerate(distinct)}
     return found[[rows[key] for key in keys]]
 

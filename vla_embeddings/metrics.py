@@ -4,6 +4,10 @@ A platform with a registry of its own passes it to `register` once; the same col
 report to both.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # Seconds. A cached text vector takes tens of microseconds, a cold image on CPU about 0.1 s.
@@ -13,7 +17,8 @@ LATENCY_BUCKETS = (
 
 GENERATION_SECONDS = Histogram(
     "embedding_generation_seconds",
-    "Time to compute embeddings, tokenising or decoding included; cache hits excluded.",
+    "Time to compute one embedding, or those of one batch (kinds that end with -batch), "
+    "tokenising or decoding included; cache hits and failures excluded.",
     ["kind"],
     buckets=LATENCY_BUCKETS,
 )
@@ -90,6 +95,14 @@ COLLECTORS = (
     STORAGE_FAILED,
     BACKFILL_ROWS,
 )
+
+
+@contextmanager
+def generation(kind: str) -> Iterator[None]:
+    """Observe how long the block takes to compute embeddings, unless it fails."""
+    started = time.perf_counter()
+    yield
+    GENERATION_SECONDS.labels(kind).observe(time.perf_counter() - started)
 
 
 def register(registry: CollectorRegistry) -> None:

@@ -1,8 +1,10 @@
 """`EmbeddingService`: instructions and images to vectors, through the cache."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, get_args
 
@@ -13,7 +15,7 @@ from vla_embeddings.cache import EmbeddingCache, ReadThrough, instruction_key
 from vla_embeddings.config import Device, EmbeddingConfig, embedding_config
 from vla_embeddings.errors import EmbeddingsDisabled, InvalidInput, ServiceClosed
 from vla_embeddings.images import embed_images, key_of
-from vla_embeddings.metrics import GENERATION_SECONDS
+from vla_embeddings.metrics import generation
 from vla_embeddings.models import Kind, Model, find_model
 from vla_embeddings.runtime import (
     ImageInput,
@@ -22,8 +24,10 @@ from vla_embeddings.runtime import (
     LoadedModel,
     check_text,
     image_lane,
+    is_in_memory,
     lower_priority,
     preprocess,
+    snapshot,
     text_lane,
 )
 from vla_embeddings.windows import in_windows
@@ -53,7 +57,8 @@ class EmbeddingService:
     """Makes the embeddings of instructions and images.
 
     Nothing is loaded until the first call. Models run on threads of their own, so no call blocks
-    the event loop; concurrent calls are batched, and equal ones computed once.
+    the event loop; concurrent calls are batched, and equal ones computed once. A process that
+    forks after the first call makes another service in the child.
 
     Args:
         cache: where vectors are looked up and kept; None for no cache.
@@ -63,6 +68,7 @@ class EmbeddingService:
 
     Raises:
         ModelNotFound: the config names a model that does not exist.
+        ConfigurationError: there is no such device.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class EmbeddingService:
         }
         self._vectors = ReadThrough(cache)
         self._closed = False
+        self._process: int | None = None  # whose threads embed, from the first call on
         self._pool = ThreadPoolExecutor(
             settings.cpus,
             "vla-embeddings-pixels",
@@ -125,7 +132,7 @@ class EmbeddingService:
         return await self._embed_text(self._query, text, use_cache=use_cache)
 
     async def get_image_embedding(self, image: ImageInput, use_cache: bool = True) -> Vector:
-        """The vector of an image.
+        """The vector of an image, as it is when this call begins: its buffer may be used again.
 
         Args:
             image: a PIL image, a uint8 RGB array of shape (H, W, 3), or the bytes of an image
@@ -140,7 +147,8 @@ class EmbeddingService:
             EmbeddingsDisabled: EMBEDDING_ENABLE_EMBEDDINGS is false.
             ModelNotFound: the model was not exported; see `Lane.fingerprint` for the rest.
         """
-        self._require_enabled()
+        self._require_usable()
+        image = snapshot(image) if is_in_memory(image) else await self._copied(image)
         fingerprint = await self._image.fingerprint()
         if isinstance(image, bytes) and len(image) <= HASHED_INLINE:
             key = key_of(image, fingerprint)
@@ -148,11 +156,13 @@ class EmbeddingService:
             key = await self._in_pool(lambda: key_of(image, fingerprint))
 
         async def compute() -> Vector:
-            with GENERATION_SECONDS.labels("image").time():
+            with generation("image"):
                 pixels = await self._in_pool(lambda: preprocess(image))
                 return _only(await self._image.encode([pixels]))
 
-        return await self._vectors.one(key, compute, use_cache=use_cache)
+        return await self._vectors.one(
+            key, compute, use_cache=use_cache, holds=partial(self._image.has, fingerprint)
+        )
 
     async def batch_generate_embeddings(
         self,
@@ -164,7 +174,8 @@ class EmbeddingService:
 
         Args:
             texts: each as for `get_instruction_embedding`; equal ones are computed once.
-            images: each as for `get_image_embedding`; an array (n, H, W, 3) is n of them.
+            images: each as for `get_image_embedding`; an array (n, H, W, 3) is n of them. None is
+                copied: do not change them before the call returns.
             use_cache: look in the cache first, and store the results there.
 
         Raises:
@@ -172,7 +183,7 @@ class EmbeddingService:
                 returned then.
             Others: as the methods for one.
         """
-        self._require_enabled()
+        self._require_usable()
         texts, images = _listed(texts, "texts"), _listed(images, "images")
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             for index, text in enumerate(texts[start : start + TEXTS_AT_ONCE], start):
@@ -199,8 +210,10 @@ class EmbeddingService:
         """Free the models, their threads and GPU memory; safe to call twice.
 
         What is being computed is finished; what waits fails with ServiceClosed. The cache stays
-        open: `async with service:` closes it too.
+        open: `async with service:` closes it too. Nothing happens in a forked process.
         """
+        if self._is_forked:
+            return
         self._closed = True
         for lane in self._lanes.values():
             lane.close()
@@ -219,7 +232,16 @@ class EmbeddingService:
         if self._cache is not None:
             await self._cache.close()
 
-    def _require_enabled(self) -> None:
+    @property
+    def _is_forked(self) -> bool:
+        return self._process not in (None, os.getpid())
+
+    def _require_usable(self) -> None:
+        if self._is_forked:
+            raise ServiceClosed(
+                "The service's threads did not come along into this forked process; make the "
+                "EmbeddingService after the fork."
+            )
         if self._closed:
             raise ServiceClosed("The service was cleaned up; make a new EmbeddingService.")
         if not self._enabled:
@@ -227,17 +249,23 @@ class EmbeddingService:
                 "Embeddings are switched off (EMBEDDING_ENABLE_EMBEDDINGS=false). Set it to true, "
                 "or do not ask for any."
             )
+        self._process = os.getpid()
 
     async def _embed_text(self, lane: Lane[str], text: str, *, use_cache: bool) -> Vector:
-        self._require_enabled()
+        self._require_usable()
         check_text(text, "instruction")
 
         async def compute() -> Vector:
-            with GENERATION_SECONDS.labels("instruction").time():
+            with generation("instruction"):
                 return _only(await lane.encode([text]))
 
-        key = instruction_key(await lane.fingerprint(), text)
-        return await self._vectors.one(key, compute, use_cache=use_cache)
+        fingerprint = await lane.fingerprint()
+        return await self._vectors.one(
+            instruction_key(fingerprint, text),
+            compute,
+            use_cache=use_cache,
+            holds=partial(lane.has, fingerprint),
+        )
 
     async def _embed_texts(self, texts: Sequence[str], *, use_cache: bool) -> NDArray[np.float32]:
         if not texts:
@@ -257,14 +285,19 @@ class EmbeddingService:
         fingerprint = await self._text.fingerprint()
 
         async def compute(positions: Sequence[int]) -> NDArray[np.float32]:
-            with GENERATION_SECONDS.labels("instruction").time():
+            with generation("instruction-batch"):
                 return await self._text.encode([texts[i] for i in positions], of=of)
 
         keys = [instruction_key(fingerprint, text) for text in texts]
-        return await self._vectors.many(keys, compute, use_cache=use_cache)
+        return await self._vectors.many(
+            keys, compute, use_cache=use_cache, holds=partial(self._text.has, fingerprint)
+        )
+
+    async def _copied(self, image: ImageInput) -> ImageInput:
+        return await self._in_pool(lambda: snapshot(image))
 
     async def _in_pool(self, work: Callable[[], Result]) -> Result:
-        self._require_enabled()  # the service may have been cleaned up since the call began
+        self._require_usable()  # the service may have been cleaned up since the call began
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 

@@ -4,6 +4,7 @@ import logging
 import time
 
 import pytest
+from prometheus_client import REGISTRY
 
 from vla_embeddings.cache import breaker
 from vla_embeddings.cache.breaker import Breaker, worst
@@ -82,6 +83,22 @@ def test_each_change_is_logged_once(
     ]
     assert {record.__dict__["server"] for record in caplog.records} == {"redis://test"}
     assert caplog.records[0].__dict__["reason"] == "TimeoutError"
+
+
+def test_the_metric_tells_the_worst_state_of_all_caches_of_a_server() -> None:
+    def told() -> float | None:
+        return REGISTRY.get_sample_value(
+            "embedding_cache_breaker_state", {"server": "redis://told"}
+        )
+
+    failing = Breaker("redis://told")
+    for _ in range(3):
+        failing.failed("TimeoutError", time.monotonic())
+    well = Breaker("redis://told")
+    told_with_both = told()
+    del failing
+
+    assert (told_with_both, told(), well.state) == (2.0, 0.0, "closed")
 
 
 def test_the_worst_state_speaks_for_all() -> None:

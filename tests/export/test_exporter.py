@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 
 from vla_embeddings.errors import ExportError, MissingDependency, ParityError
 from vla_embeddings.export import ensure_exported, exporter
-from vla_embeddings.export.checkpoints import Source
+from vla_embeddings.export.checkpoints import Source, find_source
 from vla_embeddings.export.exporter import export_model
 from vla_embeddings.export.references import Reference
 from vla_embeddings.models import MINILM, ArtifactStore
@@ -81,7 +81,7 @@ def test_minilms_artefact_bears_its_name_since_its_digest_is_the_pinned_one(
 
     assert manifest.pinned
     assert manifest.weights == "trained"
-    assert manifest.source_sha256 == MINILM.checkpoint.weights_sha256
+    assert manifest.source_sha256 == find_source(MINILM).sha256
     assert manifest.files.keys() == {"model.onnx", "tokenizer.json", "parity.npz"}
 
 

@@ -26,11 +26,11 @@ MANIFEST_OF_NOTHING = Manifest(
 )
 
 
-def fill(folder: Path, graph: str) -> None:
+def fill(folder: Path, graph: str, source: str = MANIFEST_OF_NOTHING.source) -> None:
     """Write the files of an artefact whose graph is some text."""
     (folder / GRAPH).write_text(graph)
     (folder / TOKENIZER).write_text("{}")
-    manifest = replace(MANIFEST_OF_NOTHING, files=record_files(folder))
+    manifest = replace(MANIFEST_OF_NOTHING, source=source, files=record_files(folder))
     (folder / MANIFEST).write_text(manifest.to_json())
 
 

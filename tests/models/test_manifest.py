@@ -1,6 +1,7 @@
 """A manifest is read back as it was written, or refused."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,17 @@ def test_a_value_of_another_type_is_named(name: str, value: object) -> None:
 def test_an_unknown_field_is_named() -> None:
     with pytest.raises(ValueError, match="colour: Unexpected"):
         Manifest.from_json(json.dumps(_fields() | {"colour": "red"}))
+
+
+def test_in_int8_the_fingerprint_changes_with_the_graph() -> None:
+    """Another recipe gives other vectors; of other precisions, all graphs compute the same."""
+    graphs = [
+        replace(MANIFEST_OF_NOTHING, files={"model.onnx": FileRecord(bytes=3, sha256=digest * 64)})
+        for digest in "ab"
+    ]
+
+    assert len({graph.fingerprint for graph in graphs}) == 1
+    assert len({replace(graph, precision="int8").fingerprint for graph in graphs}) == 2
 
 
 @pytest.mark.parametrize("name", ["model", "precision", "source_sha256"])

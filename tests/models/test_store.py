@@ -13,7 +13,7 @@ import pytest
 
 from tests.models.artifacts import MANIFEST_OF_NOTHING, fill
 from vla_embeddings.errors import ArtifactDamaged, ModelNotFound
-from vla_embeddings.models import MINILM, Artifact, ArtifactStore
+from vla_embeddings.models import MINILM, Artifact, ArtifactStore, find_model
 from vla_embeddings.models.store import GRAPH, MANIFEST, TOKENIZER
 
 COMMAND = "vla-embeddings export --model text --precision fp32"
@@ -135,6 +135,22 @@ def test_an_unreadable_manifest_names_the_command(store: ArtifactStore, content:
 
     with pytest.raises(ArtifactDamaged, match=COMMAND):
         store.open(MINILM, "fp32")
+
+
+def test_a_checkpoint_never_gets_what_another_of_its_name_was_exported_to(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    for version in ("v1", "v2"):
+        (tmp_path / version / MINILM.name).mkdir(parents=True)
+    first, second = (
+        find_model(str(tmp_path / version / MINILM.name), "text") for version in ("v1", "v2")
+    )
+    with store.staging(first, "fp32") as folder:
+        fill(folder, "graph", source=str(tmp_path / "v1" / MINILM.name))
+
+    assert store.open(first, "fp32").graph.read_text() == "graph"
+    with pytest.raises(ModelNotFound, match=f"instead of {tmp_path}/v2/.*{COMMAND}"):
+        store.open(second, "fp32")
 
 
 def test_a_manifest_of_something_else_names_the_command(store: ArtifactStore) -> None:

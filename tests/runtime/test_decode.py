@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.runtime.decode import MAX_PIXELS, decode
+from vla_embeddings.runtime.decode import MAX_PIXELS, decode, snapshot
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -54,7 +56,8 @@ def test_exif_orientation_is_applied_to_bytes_and_pil_images(
         8: [80, 240, 0, 160],
     }[orientation]
 
-    for image in (decode(data), decode(Image.open(io.BytesIO(data)))):
+    opened = Image.open(io.BytesIO(data))
+    for image in (decode(data), decode(snapshot(opened)), decode(opened)):
         assert image.size == ((32, 16) if orientation < 5 else (16, 32))
         seen = np.asarray(image.resize((2, 2), Image.Resampling.BOX))[..., 0].ravel()
         assert seen.astype(int) == pytest.approx(quarters, abs=4)
@@ -178,6 +181,37 @@ def test_an_array_is_taken_as_it_is() -> None:
     assert np.array_equal(np.asarray(decode(array[::-1, ::2])), array[::-1, ::2])
 
 
+def test_a_snapshot_stays_as_it_was_when_it_was_taken() -> None:
+    array, image = np.asarray(_gradient()).copy(), _gradient()
+    taken = snapshot(array), snapshot(image)
+
+    array[:] = 0
+    image.paste("black", (0, 0, *image.size))
+
+    for each in taken:
+        np.testing.assert_array_equal(decode(each), _gradient())
+
+
+def test_an_image_that_loads_slowly_holds_up_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    loading, ended = threading.Event(), threading.Event()
+    slow, file = _gradient(), _encoded(_gradient(), "PNG")
+
+    def load() -> None:
+        loading.set()
+        ended.wait(20)
+
+    monkeypatch.setattr(slow, "load", load)
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(decode, slow)
+        loading.wait(20)
+        try:
+            image = pool.submit(decode, file).result(timeout=10)
+        finally:
+            ended.set()
+
+    np.testing.assert_array_equal(image, _gradient())
+
+
 def test_the_callers_image_stays_as_it_was() -> None:
     image = Image.new("RGBA", (4, 2), (1, 2, 3, 4))
     image.getexif()[0x0112] = 6
@@ -230,6 +264,11 @@ def test_an_image_without_pixels_is_refused(image: Image.Image | NDArray[np.uint
 def test_bytes_that_are_no_image_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidInput, match=f"from {len(data)} bytes"):
         decode(data)
+
+
+def test_jpeg_2000_is_refused_by_the_formats_there_are() -> None:
+    with pytest.raises(InvalidInput, match=r"no known format.* a complete file in one of JPEG,"):
+        decode(_encoded(_gradient(), "JPEG2000"))
 
 
 def test_postscript_is_never_run() -> None:

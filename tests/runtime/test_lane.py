@@ -16,7 +16,14 @@ from vla_embeddings.errors import (
     ProviderUnavailable,
     UntrainedModel,
 )
-from vla_embeddings.models import CLIP_IMAGE, MINILM, Artifact, ArtifactStore, Model
+from vla_embeddings.models import (
+    CLIP_IMAGE,
+    MINILM,
+    Artifact,
+    ArtifactStore,
+    Model,
+    Precision,
+)
 from vla_embeddings.runtime import (
     Lane,
     LaneSettings,
@@ -127,17 +134,20 @@ async def test_a_damaged_artefact_that_was_made_anew_is_found(
 
 
 async def test_an_artefact_that_changes_under_a_loaded_model_changes_nothing_of_the_lane(
-    minilm_copy: Artifact,
+    minilm_copy: Artifact, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its requests would go on with the old model, and be cached under the new one's name."""
+    """Bulk work goes on with the requests' session; one lane never serves two models."""
     lane = text_lane(MINILM, LaneSettings(_root(minilm_copy), "cpu", "auto", False, threads=2))
     before, alone = await lane.fingerprint(), await lane.encode(["go"])
     minilm_copy.tokenizer.write_text(minilm_copy.tokenizer.read_text() + "\n")
     vouch_for(minilm_copy)
 
-    with pytest.raises(ArtifactDamaged):
-        await lane.encode(make_instructions(100))
+    texts = ["go", *make_instructions(99)]
+    in_bulk = [await lane.encode(texts) for _ in range(2)]
 
+    assert caplog.text.count("Going on with what is loaded, whose files have changed") == 1
+    for vectors in in_bulk:
+        np.testing.assert_allclose(vectors[:1], alone, rtol=0, atol=1e-5)
     assert await lane.fingerprint() == before
     np.testing.assert_array_equal(await lane.encode(["go"]), alone)
     lane.close()
@@ -241,11 +251,10 @@ async def test_auto_turns_from_tensorrt_to_cuda_to_the_cpu_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    artifact = ArtifactStore(models_dir).open(MINILM, "fp32")
-
     def choose(model: Model, store: ArtifactStore, device: Device, _: str) -> Selection:
         best: Device = "tensorrt" if device == "auto" else device
-        return artifact, ProviderChoice(best, (CPU,))
+        precision: Precision = "fp32" if best == "cpu" else "fp16"
+        return store.open(model, precision), ProviderChoice(best, (CPU,))
 
     def load(artifact: Artifact, choice: ProviderChoice, threads: int) -> TextEncoder:
         if choice.device != "cpu":
@@ -255,8 +264,13 @@ async def test_auto_turns_from_tensorrt_to_cuda_to_the_cpu_and_says_why(
     monkeypatch.setattr(lane_module, "select", choose)
     lane = Lane(MINILM, LaneSettings(models_dir, "auto", "auto", False), load, batch=1)
 
+    promised = await lane.fingerprint()
+    assert lane.has(promised)
+
     assert (await lane.encode(["go"])).shape == (1, 384)
 
+    assert not lane.has(promised)
+    assert lane.has(await lane.fingerprint())
     assert "Using cuda instead: no tensorrt today" in caplog.text
     assert "Using cpu instead: no cuda today" in caplog.text
     assert lane.loaded is not None

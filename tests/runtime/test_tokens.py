@@ -1,6 +1,8 @@
 """Tokens equal those of the models' own tokenizers."""
 
 import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +71,21 @@ def test_a_text_cut_at_the_limit_keeps_its_last_special_token(minilm: Artifact) 
     [ids] = Tokenizer(minilm).encode(["word " * 600])
 
     assert (len(ids), ids[0], ids[-1]) == (256, 101, 102)
+
+
+def test_other_threads_run_on_while_a_long_text_is_tokenised(minilm: Artifact) -> None:
+    """Python's global lock is not kept, which would stop the event loop."""
+    tokenizer = Tokenizer(minilm)
+    text = "".join(map(chr, range(0x4E00, 0x9FFF))) * 5
+    encoding = threading.Thread(target=tokenizer.encode, args=([text],))
+    ticks = 0
+
+    encoding.start()
+    while encoding.is_alive():
+        time.sleep(0.001)
+        ticks += 1
+
+    assert ticks > 10
 
 
 def test_a_tokenizer_that_cannot_be_read_names_the_command(minilm_copy: Artifact) -> None:
