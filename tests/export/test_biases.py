@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from tests.export.running import run
 from vla_embeddings.export.biases import move_biases
 from vla_embeddings.export.graphs import fuse_graph
 from vla_embeddings.models import MINILM
@@ -54,13 +53,6 @@ def _block(*also: NodeProto, outputs: tuple[str, ...] = ("y",)) -> ModelProto:
     )
 
 
-def _run(graph: ModelProto, **feeds: NDArray[np.generic]) -> list[NDArray[np.float32]]:
-    session = onnxruntime.InferenceSession(
-        graph.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return [np.asarray(output) for output in session.run(None, feeds)]
-
-
 def _biased_sums(graph: ModelProto) -> int:
     return sum(
         node.op_type == "SkipLayerNormalization" and len(node.input) > 4
@@ -71,12 +63,12 @@ def _biased_sums(graph: ModelProto) -> int:
 def test_a_blocks_bias_moves_into_the_normalisation_of_its_input() -> None:
     """The two LayerNormalizations share their constants here; the second keeps its own."""
     graph, x = _block(), RNG.standard_normal((2, 3, WIDTH)).astype(np.float32)
-    (before,) = _run(graph, x=x)
+    (before,) = run(graph, {"x": x})
 
     move_biases(graph)
 
     assert _biased_sums(graph) == 0
-    np.testing.assert_allclose(_run(graph, x=x)[0], before, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(run(graph, {"x": x})[0], before, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +81,12 @@ def test_a_blocks_bias_moves_into_the_normalisation_of_its_input() -> None:
 )
 def test_a_bias_stays_where_something_else_reads_the_normalised_input(graph: ModelProto) -> None:
     x = RNG.standard_normal((2, 3, WIDTH)).astype(np.float32)
-    before = _run(graph, x=x)
+    before = run(graph, {"x": x})
 
     move_biases(graph)
 
     assert _biased_sums(graph) == 1
-    for now, then in zip(_run(graph, x=x), before, strict=True):
+    for now, then in zip(run(graph, {"x": x}), before, strict=True):
         np.testing.assert_array_equal(now, then)
 
 
@@ -103,10 +95,10 @@ def test_no_block_of_minilm_keeps_its_biases(plain_minilm: Path, tmp_path: Path)
     graph = onnx.load(tmp_path / "fused.onnx")
     ids = RNG.integers(1000, 20000, (2, 9))
     feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    (before,) = _run(graph, **feeds)
+    (before,) = run(graph, feeds)
     assert _biased_sums(graph) == 12
 
     move_biases(graph)
 
     assert _biased_sums(graph) == 0
-    np.testing.assert_allclose(_run(graph, **feeds)[0], before, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(run(graph, feeds)[0], before, rtol=0, atol=1e-6)

@@ -1,15 +1,14 @@
 """Eight bits keep an encoder's vectors, on every CPU and in every batch."""
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from tests.export.running import run
 from tests.models.artifacts import copy_of, vouch_for
 from vla_embeddings.export.calibration import calibration_feeds, observe
 from vla_embeddings.export.parity import encode, measure
@@ -66,11 +65,7 @@ def _product(weights: NDArray[np.float32], name: str = "product") -> ModelProto:
 
 
 def _run(graph: ModelProto, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    session = onnxruntime.InferenceSession(
-        graph.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    outputs = cast(list[NDArray[np.float32]], session.run(None, {"x": x}))
-    return outputs[0]
+    return run(graph, {"x": x})[0]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from tests.export.running import run
 from vla_embeddings.export.smoothing import smooth_graph, smoothing_factors
 from vla_embeddings.export.wiring import Wiring
 from vla_embeddings.models import CLIP_IMAGE, MINILM, ArtifactStore, Model
@@ -24,13 +24,6 @@ def _factors(graph: ModelProto) -> dict[str, NDArray[np.float32]]:
         activation: RNG.uniform(0.5, 2, len(wiring.constant_of(readers[0], 1))).astype(np.float32)
         for activation, readers in wiring.products().items()
     }
-
-
-def _run(graph: ModelProto, feeds: dict[str, NDArray[np.generic]]) -> NDArray[np.float32]:
-    session = onnxruntime.InferenceSession(
-        graph.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return np.asarray(session.run(None, feeds)[0])
 
 
 def _muls(graph: ModelProto) -> int:
@@ -53,13 +46,13 @@ def test_a_smoothed_graph_computes_what_it_did_with_few_more_operators(
     models_dir: Path, model: Model, feeds: dict[str, NDArray[np.generic]], muls: int
 ) -> None:
     graph = onnx.load(ArtifactStore(models_dir).open(model, "fp32").graph)
-    before, muls_before = _run(graph, feeds), _muls(graph)
+    before, muls_before = run(graph, feeds)[0], _muls(graph)
 
     divided = smooth_graph(graph, _factors(graph))
 
     assert set(divided.values()) == set(Wiring(graph).products())
     assert _muls(graph) - muls_before == muls
-    np.testing.assert_allclose(_run(graph, feeds), before, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(run(graph, feeds)[0], before, rtol=0, atol=1e-5)
 
 
 def test_half_the_spread_of_channels_moves_into_the_weights_at_one_half() -> None:

@@ -1,7 +1,6 @@
 """`InferenceEmbeddings`: what an inference service keeps for its lifetime."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Coroutine
 from types import TracebackType
@@ -10,21 +9,16 @@ from typing import Any, Self, TypeAlias, TypeVar, cast
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.inference.consent import Consent, ConsentCheck
 from vla_embeddings.inference.forget import Forgotten, clear
+from vla_embeddings.inference.loss import report_loss
 from vla_embeddings.inference.outcome import Embedded, Outcome, Reason, counted, outcome_of
 from vla_embeddings.inference.record import Fate, Inference, Kind, OnLost
 from vla_embeddings.inference.recorder import Recorder
 from vla_embeddings.inference.writer import Writer
-from vla_embeddings.metrics import (
-    INFERENCE_ADDED_SECONDS,
-    STORAGE_FAILED,
-    STORAGE_REFUSED,
-)
+from vla_embeddings.metrics import INFERENCE_ADDED_SECONDS, STORAGE_REFUSED
 from vla_embeddings.runtime import ImageInput
 from vla_embeddings.search.binding import plain
 from vla_embeddings.search.handles import Handle, opens_connections
 from vla_embeddings.service import EmbeddingService, Vector
-
-logger = logging.getLogger(__name__)
 
 Action = TypeVar("Action")
 _Making: TypeAlias = dict[Kind, asyncio.Task[Outcome]]
@@ -171,7 +165,7 @@ class InferenceEmbeddings:
         finally:
             for task, (kind, inference) in self._storing.items():
                 task.cancel()
-                _report_unmade(kind, inference, Fate.SHUTDOWN, "not ready before the end")
+                report_loss(kind, inference, Fate.SHUTDOWN, "not ready before the end")
 
     def _make(self, embedding: Coroutine[Any, Any, Vector]) -> asyncio.Task[Outcome]:
         task = asyncio.create_task(outcome_of(embedding))
@@ -196,7 +190,7 @@ class InferenceEmbeddings:
         outcome = await made
         if outcome.vector is None:
             if late:  # the caller was told that it would be stored
-                _report_unmade(kind, inference, Fate.NOT_MADE, outcome.detail)
+                report_loss(kind, inference, Fate.NOT_MADE, outcome.detail)
             return
         verdict = await self._consent.ask(inference.customer_id)
         if verdict in ("granted", "unavailable"):
@@ -208,20 +202,3 @@ class InferenceEmbeddings:
 
 def _so_far(task: asyncio.Task[Outcome]) -> Outcome:
     return task.result() if task.done() else _LATE
-
-
-def _report_unmade(kind: Kind, inference: Inference, fate: Fate, detail: str) -> None:
-    STORAGE_FAILED.labels(fate).inc()
-    logger.error(
-        "The %s vector of analytics_id %s is not stored: %s. %s",
-        kind,
-        inference.analytics_id,
-        fate,
-        detail,
-        extra={
-            "embedding_kind": kind,
-            "analytics_id": inference.analytics_id,
-            "customer_id": inference.customer_id,
-            "reason": str(fate),
-        },
-    )

@@ -9,9 +9,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_embeddings.inference.loss import report_loss
 from vla_embeddings.inference.record import Attempt, Fate, Inference, Kind, OnLost, Record
 from vla_embeddings.inference.writer import Writer
-from vla_embeddings.metrics import STORAGE_FAILED, STORAGE_QUEUE, STORAGE_REFUSED, STORED
+from vla_embeddings.metrics import STORAGE_QUEUE, STORAGE_REFUSED, STORED
 
 logger = logging.getLogger(__name__)
 
@@ -138,20 +139,7 @@ class Recorder:
 
     def _lose(self, attempt: Attempt) -> None:
         record = attempt.record
-        STORAGE_FAILED.labels(attempt.fate).inc()
-        logger.error(
-            "The %s vector of analytics_id %s is not stored: %s. %s",
-            record.kind,
-            record.inference.analytics_id,
-            attempt.fate,
-            attempt.detail,
-            extra={
-                "embedding_kind": record.kind,
-                "analytics_id": record.inference.analytics_id,
-                "customer_id": record.inference.customer_id,
-                "reason": str(attempt.fate),
-            },
-        )
+        report_loss(record.kind, record.inference, attempt.fate, attempt.detail)
         if self._on_lost is None or not record.agreed:
             return
         try:
