@@ -12,7 +12,6 @@ from benchmarks.size import SizeName
 from benchmarks.spread import Spread
 from vla_embeddings import EmbeddingService
 from vla_embeddings.backfill import backfill
-from vla_embeddings.latency import service_of
 from vla_embeddings.search import Database
 
 ROWS: Mapping[SizeName, int] = {"tiny": 8, "quick": 200, "full": 500, "long": 2000}
@@ -41,7 +40,7 @@ async def _measure(bench: Bench) -> tuple[Timings, Timings]:
     advance = bench.track("backfill", 2 * bench.size.throughput_turns)
     async with (
         own_database() as db,
-        service_of(bench.fp32("text"), "cpu", bench.config) as service,
+        bench.service(bench.usual("text")) as service,
     ):
         works = dict(zip(taken, (_alone(service), _from_a_table(db, service)), strict=True))
         await _alone(service)(next(_chunks(bench)))  # loads the model

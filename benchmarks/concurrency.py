@@ -15,7 +15,6 @@ from benchmarks.beside_bulk import beside_bulk
 from benchmarks.results import Findings, Row, Series, Unit
 from benchmarks.size import SizeName
 from benchmarks.spread import quartiles
-from vla_embeddings.latency import service_of
 from vla_embeddings.models import Artifact
 from vla_embeddings.service import EmbeddingService
 
@@ -61,12 +60,12 @@ def run(bench: Bench) -> Findings:
 
 
 def _of(artifact: Artifact, bench: Bench) -> Findings:
-    name, size = f"ours {artifact.manifest.precision}", SIZES[bench.size.name]
+    name, size = bench.name_of(artifact.manifest.precision), SIZES[bench.size.name]
     advance = bench.track(f"concurrent callers, {name}", size.turns * len(CALLERS))
     turns: dict[int, list[Turn]] = {callers: [] for callers in CALLERS}
 
     async def measure() -> list[Row]:
-        async with service_of(artifact, "cpu", bench.config) as service:
+        async with bench.service(artifact) as service:
             await service.batch_generate_embeddings(bench.inputs.instructions[:64])
             for _ in range(size.turns):
                 for callers in CALLERS:

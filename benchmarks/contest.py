@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.bench import CPU_PRECISIONS, Bench, Track
+from benchmarks.bench import Bench, Track
+from benchmarks.devices import RUNS_ON
 from benchmarks.harness import Contender, Timings, interleave
 from benchmarks.ours import Ours, serve
 from benchmarks.peers.environment import PeerFailed
@@ -30,8 +31,8 @@ class Limit(Contender, Protocol):
     """What the machine can do, as a contender."""
 
     @property
-    def precision(self) -> Precision:
-        """Whose figures it bounds."""
+    def precisions(self) -> Sequence[Precision]:
+        """Those whose figures it bounds."""
         ...
 
 
@@ -90,13 +91,13 @@ def contest(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Iterator[Contest
     """Load all contenders for a kind of input; a peer that then fails on a batch is left out."""
     artifacts = bench.artifacts(kind)
     precisions: list[Precision] = [each.manifest.precision for each in artifacts]
-    absences = _not_exported(kind, precisions)
+    absences = _not_exported(kind, bench, precisions)
     with ExitStack() as stack:
-        ours = [stack.enter_context(serve(each, inputs, bench.config)) for each in artifacts]
+        ours = [stack.enter_context(serve(each, inputs, bench)) for each in artifacts]
         embedders: list[Embedder] = [*ours]
         qualities = [_quality(each, ours[0]) for each in ours]
         if bench.peers:
-            competing = compete(bench.peers, kind, inputs, bench.fp32)
+            competing = compete(bench.peers, kind, inputs, bench.fp32, bench.place)
             peers, missing = stack.enter_context(competing)
             absences += missing
             for peer in peers:
@@ -108,8 +109,8 @@ def contest(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Iterator[Contest
         yield Contest(embedders, precisions, qualities, absences, bench.track)
 
 
-def _not_exported(kind: Kind, exported: Sequence[Precision]) -> list[Absence]:
-    missing = [each for each in CPU_PRECISIONS if each not in exported]
+def _not_exported(kind: Kind, bench: Bench, exported: Sequence[Precision]) -> list[Absence]:
+    missing = [each for each in RUNS_ON[bench.device] if each not in exported]
     return [Absence(f"ours {each} ({kind})", "not exported") for each in missing]
 
 

@@ -18,10 +18,8 @@ from benchmarks.bench import Bench
 from benchmarks.results import Findings, Row, Series
 from benchmarks.size import SizeName
 from benchmarks.spread import quartiles
-from vla_embeddings.latency import service_of
 from vla_embeddings.models import Artifact
 from vla_embeddings.runtime import (
-    CPU_CHOICE,
     ImageEncoder,
     ImageInput,
     available_cpus,
@@ -31,7 +29,7 @@ from vla_embeddings.runtime import (
 
 TURNS: Mapping[SizeName, int] = {"tiny": 1, "quick": 1, "full": 8, "long": 40}
 SIDES = ((224, 224), (320, 240), (640, 480), (1280, 720), (1920, 1080))
-USUAL = (640, 480)
+CAMERA = (640, 480)
 STAGES = ("decode", "resize", "graph", "python")
 
 Cost = Mapping[str, float]
@@ -56,7 +54,7 @@ def run(bench: Bench) -> Findings:
 
 
 def _sources(scene: Image.Image) -> list[Source]:
-    usual = scene.resize(USUAL)
+    usual = scene.resize(CAMERA)
     jpegs = [
         Source(
             f"{width}x{height} JPEG", _file(scene, (width, height), "JPEG"), width * height / 1e6
@@ -64,7 +62,7 @@ def _sources(scene: Image.Image) -> list[Source]:
         for width, height in SIDES
     ]
     others = [
-        Source("640x480 PNG", _file(scene, USUAL, "PNG")),
+        Source("640x480 PNG", _file(scene, CAMERA, "PNG")),
         Source("640x480 PIL image", usual),
         Source("640x480 array", np.asarray(usual)),
     ]
@@ -78,10 +76,10 @@ def _file(scene: Image.Image, size: tuple[int, int], kind: str) -> bytes:
 
 
 def _of(artifact: Artifact, sources: Sequence[Source], bench: Bench) -> Findings:
-    precision, turns = artifact.manifest.precision, TURNS[bench.size.name] + 1
-    encoder = ImageEncoder.load(artifact, CPU_CHOICE, threads=available_cpus())
-    service = service_of(artifact, "cpu", bench.config)
-    advance = bench.track(f"cost of an image, ours {precision}", turns)
+    name, turns = bench.name_of(artifact.manifest.precision), TURNS[bench.size.name] + 1
+    encoder = ImageEncoder.load(artifact, bench.choice(artifact), threads=available_cpus())
+    service = bench.service(artifact)
+    advance = bench.track(f"cost of an image, {name}", turns)
     costs: dict[str, list[Cost]] = {source.name: [] for source in sources}
 
     async def call(image: ImageInput) -> None:
@@ -96,8 +94,9 @@ def _of(artifact: Artifact, sources: Sequence[Source], bench: Bench) -> Findings
             advance(1)
         service.cleanup()
     warm = {name: taken[1:] for name, taken in costs.items()}
-    rows = [row for source in sources for row in _rows(source, precision, warm[source.name])]
-    return Findings(rows, [], [], _series(sources, warm) if precision == "fp32" else [])
+    rows = [row for source in sources for row in _rows(source, name, warm[source.name])]
+    drawn = name == bench.usual_name
+    return Findings(rows, [], [], _series(sources, warm) if drawn else [])
 
 
 def _cost(image: ImageInput, encoder: ImageEncoder, call: Callable[[ImageInput], None]) -> Cost:
@@ -116,13 +115,11 @@ def _milliseconds(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def _rows(source: Source, precision: str, costs: Sequence[Cost]) -> list[Row]:
+def _rows(source: Source, name: str, costs: Sequence[Cost]) -> list[Row]:
     taken = {stage: [cost[stage] for cost in costs] for stage in STAGES}
     taken["in all"] = [sum(cost.values()) for cost in costs]
     return [
-        Row(
-            f"cost of a {source.name}", f"ours {precision}, {stage}", quartiles(ms), "ms", turns=ms
-        )
+        Row(f"cost of a {source.name}", f"{name}, {stage}", quartiles(ms), "ms", turns=ms)
         for stage, ms in taken.items()
     ]
 

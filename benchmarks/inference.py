@@ -14,7 +14,6 @@ from benchmarks.results import Findings, Row, Verdict
 from benchmarks.spread import Spread, median_interval, quartiles
 from vla_embeddings import EmbeddingService
 from vla_embeddings.inference import Embedded, InferenceEmbeddings, Reason
-from vla_embeddings.latency import service_of
 from vla_embeddings.search import Database
 
 POLICY_SECONDS = 0.1
@@ -83,10 +82,9 @@ async def _measure(policies: Sequence[Policy], bench: Bench, advance: Advance) -
 
 
 async def _times(policy: Policy, db: Database, bench: Bench, advance: Advance) -> Times:
-    config = bench.config.model_copy(update={"nice": policy.nice})
     times, count = Times([], [], []), bench.size.requests
     async with (
-        service_of(bench.fp32("image"), "cpu", config) as service,
+        bench.service(bench.usual("image"), nice=policy.nice) as service,
         InferenceEmbeddings(service, db, consent=_agreed) as embeddings,
     ):
         await _prepare(db, service, bench, count)

@@ -12,6 +12,7 @@ from benchmarks.results import Findings, Verdict
 from benchmarks.rows import in_unit, speed_rows
 from benchmarks.targets import (
     LATENCY,
+    LATENCY_ON_GPU,
     ONE_IMAGE,
     ONE_INSTRUCTION,
     PACED_INSTRUCTION,
@@ -39,8 +40,9 @@ def _instructions(bench: Bench) -> Findings:
     size = bench.size
     texts = of_length(bench.inputs.instructions, bench.fp32("text"))
     turns = _turns(size.latency_turns, size.instruction_calls, len(texts))
-    limits: list[Limit] = [*gemm_limits(lambda _: minilm_flops([TOKENS]))]
-    limits.append(BandwidthLimit(MINILM.weight_bytes))
+    limits: list[Limit] = [*gemm_limits(lambda _: minilm_flops([TOKENS]), on_gpu=bench.on_gpu)]
+    if not bench.on_gpu:  # whose memory is read in microseconds
+        limits.append(BandwidthLimit(MINILM.weight_bytes))
     work = Work(ONE_INSTRUCTION, turns, warm_up=FIRST, limits=limits)
     seldom = _turns(size.latency_turns, -(-size.instruction_calls // 4), len(texts))
     paced = Work(PACED_INSTRUCTION, seldom, warm_up=FIRST, pause=PAUSE)
@@ -59,7 +61,7 @@ def _instructions(bench: Bench) -> Findings:
 def _images(bench: Bench) -> Findings:
     size, jpegs = bench.size, bench.inputs.jpegs
     turns = _turns(size.latency_turns, size.image_calls, len(jpegs))
-    limits = gemm_limits(lambda _: clip_image_flops())
+    limits = gemm_limits(lambda _: clip_image_flops(), on_gpu=bench.on_gpu)
     with contest(bench, "image", jpegs) as field:
         work = Work(ONE_IMAGE, turns, warm_up=FIRST, limits=limits)
         findings = _findings(field, work, bench, "image")
@@ -92,11 +94,12 @@ def _turns(turns: int, calls: int, inputs: int) -> list[list[slice]]:
 
 def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:
     standings = field.hold(work)
+    targets = LATENCY_ON_GPU if bench.on_gpu else LATENCY
     verdicts = [
         verdict
         for standing in standings
         if standing.precision is not None
-        for target in targets_of(LATENCY, work.name, standing.precision)
+        for target in targets_of(targets, work.name, standing.precision)
         for verdict in _verdicts(target, standing, standings)
     ]
     rows = speed_rows(work, standings, bench, kind, "ms")

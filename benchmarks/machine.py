@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_embeddings.runtime import available_cpus
+from vla_embeddings.runtime.gpu import Gpu
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "pillow", "tokenizers")
@@ -37,10 +38,12 @@ class Machine:
     packages: dict[str, str]
     commit: str
     """With "+" where files differ from it."""
+    gpu: str = ""
+    """Where the models ran on one: its name and driver."""
 
 
-def describe_machine() -> Machine:
-    """This machine, now."""
+def describe_machine(*, gpu: Gpu | None = None) -> Machine:
+    """This machine, now; `gpu` is the one that is measured."""
     details = _cpu_details()
     present = details.get("flags", details.get("Features", "")).split()
     return Machine(
@@ -54,6 +57,7 @@ def describe_machine() -> Machine:
         python=platform.python_version(),
         packages=_installed(PACKAGES),
         commit=commit_of(REPOSITORY),
+        gpu=f"{gpu.name}, driver {gpu.driver}" if gpu else "",
     )
 
 

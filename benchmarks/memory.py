@@ -33,7 +33,7 @@ def run(bench: Bench) -> Findings:
     after = calls * (SETTLED if calls >= FEW else SETTLED_OF_FEW)
     levels = [megabytes for count, megabytes in points if count >= after]
     growth = Spread(min(levels) / levels[0], levels[-1] / levels[0], max(levels) / levels[0])
-    settled, name = f"{after:,.0f}", "ours fp32"
+    settled, name = f"{after:,.0f}", bench.usual_name
     last = Spread(min(levels), levels[-1], max(levels))
     return Findings(
         [Row(f"resident after {calls:,} calls", name, last, "MB")],
@@ -56,6 +56,7 @@ def run(bench: Bench) -> Findings:
 def _resident(bench: Bench, calls: int) -> Iterator[tuple[float, float]]:
     """Calls and megabytes, from a process of its own."""
     command = [sys.executable, "-m", "benchmarks.memory_process", str(calls), str(SAMPLES)]
+    command.append(bench.device)
     environment = os.environ | {"EMBEDDING_MODELS_DIR": str(bench.config.models_dir)}
     with subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""Many calls in one process: `python -m benchmarks.memory_process CALLS SAMPLES`.
+"""Many calls in one process: `python -m benchmarks.memory_process CALLS SAMPLES DEVICE`.
 
 Embeds texts of 1 to 200 words; every tenth call an image of 200 to 1,900 pixels a side, as a JPEG
 or an array; and every 199th call a hundred texts in bulk. Prints
@@ -55,11 +55,11 @@ def _images(generator: random.Random) -> Iterator[ImageInput]:
         yield file.getvalue()
 
 
-async def _call(calls: int, samples: int) -> None:
+async def _call(calls: int, samples: int, device: str) -> None:
     generator = random.Random(0)
     texts, images = _texts(generator), _images(generator)
-    config = EmbeddingConfig(precision="fp32")
-    async with EmbeddingService(device="cpu", config=config, allow_untrained=True) as service:
+    config = EmbeddingConfig.model_validate({"device": device, "precision": "auto"})
+    async with EmbeddingService(config=config, allow_untrained=True) as service:
         for call in range(1, calls + 1):
             if call % BULK_EVERY == 0:
                 await service.batch_generate_embeddings(list(islice(texts, BULK)), use_cache=False)
@@ -72,4 +72,4 @@ async def _call(calls: int, samples: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_call(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(_call(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

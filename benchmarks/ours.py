@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings.config import EmbeddingConfig
-from vla_embeddings.latency import embed_one, seconds_of_calls, service_of
+from benchmarks.bench import Bench
+from vla_embeddings.latency import embed_one, seconds_of_calls
 from vla_embeddings.models import Artifact, Kind
 from vla_embeddings.service import EmbeddingService
 
@@ -53,10 +53,9 @@ class Ours:
 
 
 @contextmanager
-def serve(artifact: Artifact, inputs: Sequence[Any], config: EmbeddingConfig) -> Iterator[Ours]:
-    """The service of an artefact on the CPU, with the inputs that its parts refer to."""
-    service = service_of(artifact, "cpu", config)
-    name = f"ours {artifact.manifest.precision}"
+def serve(artifact: Artifact, inputs: Sequence[Any], bench: Bench) -> Iterator[Ours]:
+    """The service of an artefact, with the inputs that its parts refer to."""
+    service, name = bench.service(artifact), bench.name_of(artifact.manifest.precision)
     with asyncio.Runner() as runner:
         try:
             yield Ours(name, inputs, artifact.manifest.kind, service, runner)

@@ -12,8 +12,10 @@ from benchmarks.bench import Bench
 from benchmarks.ours import serve
 from benchmarks.results import Findings, Row, Verdict
 from benchmarks.spread import Spread
+from vla_embeddings.export.parity import bound_of, compare
 from vla_embeddings.models import Kind, Precision
 
+KINDS: Sequence[Kind] = ("text", "image")
 NEIGHBOURS = 10
 CHUNK = 200
 
@@ -39,10 +41,11 @@ class TextQuality:
 
 
 def run(bench: Bench) -> Findings:
-    """What each precision keeps of fp32: cosines, neighbours, people's judgement."""
-    verdicts = [*_of_texts(bench), *_of_images(bench)]
-    rows = [Row(each.work, each.subject, each.figure, each.unit) for each in verdicts]
-    return Findings(rows, [each for each in verdicts if each.subject != "ours fp32"], [])
+    """What each precision keeps of PyTorch's vectors and of fp32's neighbours and judgement."""
+    proofs, exact = [*_proofs(bench)], bench.name_of("fp32")
+    kept = [*_of_texts(bench), *_of_images(bench)]
+    rows = [Row(each.work, each.subject, each.figure, each.unit) for each in (*proofs, *kept)]
+    return Findings(rows, [*proofs, *(each for each in kept if each.subject != exact)], [])
 
 
 @cache
@@ -68,12 +71,23 @@ def text_qualities(bench: Bench) -> Mapping[Precision, TextQuality]:
     }
 
 
+def _proofs(bench: Bench) -> Iterator[Verdict]:
+    """Each graph against its PyTorch model, on this device."""
+    for kind in KINDS:
+        for artifact in bench.artifacts(kind):
+            manifest = artifact.manifest
+            parity = compare(artifact, bench.choice(artifact))
+            work = f"cosine to PyTorch of {parity.samples} {manifest.model} samples, the lowest"
+            name, bound = bench.name_of(manifest.precision), bound_of(manifest).min_cosine
+            yield _at_least(work, name, parity.min_cosine, bound)
+
+
 def _of_texts(bench: Bench) -> Iterator[Verdict]:
     texts, pairs = bench.inputs.instructions[: bench.size.neighbour_texts], bench.inputs.pairs
     qualities = text_qualities(bench)
     exact = qualities["fp32"].spearman
     for precision, each in qualities.items():
-        name = f"ours {precision}"
+        name = bench.name_of(precision)
         work = f"cosine to fp32 of {len(texts):,} instructions, 1st percentile"
         yield _at_least(work, name, each.cosine, MIN_TEXT_COSINE)
         work = f"share of the {NEIGHBOURS} nearest kept among them"
@@ -89,7 +103,7 @@ def _of_images(bench: Bench) -> Iterator[Verdict]:
     for precision, each in vectors.items():
         cosine = float(cosines(vectors["fp32"], each).min())
         work = f"cosine to fp32 of {len(jpegs)} images, the lowest"
-        yield _at_least(work, f"ours {precision}", cosine, MIN_IMAGE_COSINE)
+        yield _at_least(work, bench.name_of(precision), cosine, MIN_IMAGE_COSINE)
 
 
 def _vectors(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Mapping[Precision, Vectors]:
@@ -98,7 +112,7 @@ def _vectors(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Mapping[Precisi
     advance = bench.track(f"quality, {kind}", len(artifacts) * len(inputs))
     vectors: dict[Precision, Vectors] = {}
     for artifact in artifacts:
-        with serve(artifact, inputs, bench.config) as ours:
+        with serve(artifact, inputs, bench) as ours:
             chunks = []
             for start in range(0, len(inputs), CHUNK):
                 chunks.append(ours.vectors(slice(start, start + CHUNK)))

@@ -21,7 +21,6 @@ from vla_embeddings.inference import Inference
 from vla_embeddings.inference.consent import Consent
 from vla_embeddings.inference.recorder import Recorder
 from vla_embeddings.inference.writer import Writer
-from vla_embeddings.latency import service_of
 from vla_embeddings.search import Database
 
 FLUSH_SECONDS = 30.0
@@ -61,7 +60,7 @@ async def _record(bench: Bench, count: int, away: float) -> tuple[int, float]:
     """How many were stored, and the seconds of the shutdown."""
     async with (
         own_database() as db,
-        service_of(bench.fp32("text"), "cpu", bench.config) as service,
+        bench.service(bench.usual("text")) as service,
     ):
         await db.pool.execute(
             f"INSERT INTO instruction_analytics (id) SELECT generate_series(0, {count - 1})"

@@ -15,6 +15,9 @@ from vla_embeddings.errors import InvalidInput
 RESULTS = REPOSITORY / "benchmarks" / "results"
 """Those of the last full run, committed: the pages and the README's figures come from them."""
 
+ON_GPU = "-gpu"
+"""Ends the name of a result that was measured on one: it stands beside that of the CPU."""
+
 Unit = Literal["ms", "/s", "x", "s", "MB", ""]
 
 
@@ -42,6 +45,8 @@ class Row:
     """Of what the machine can do: 1 is its limit."""
     limit: str | None = None
     """Which limit that is: of several, the nearest."""
+    is_limit: bool = False
+    """Whether this is what the machine can do, and nobody's figure."""
     turns: list[float] = field(default_factory=list)
     """The median of each turn, in `unit`, for comparing with another run."""
 
@@ -98,6 +103,8 @@ class Findings:
     verdicts: list[Verdict]
     absences: list[Absence]
     series: list[Series] = field(default_factory=list)
+    inputs: str = ""
+    """What was measured on, where it is not what the run was given."""
 
     @classmethod
     def joined(cls, parts: "Iterable[Findings]") -> "Findings":
@@ -140,6 +147,11 @@ class Result:
         """Write `<suite>.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.suite}.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
+
+
+def name_of_suite(suite: str, *, on_gpu: bool) -> str:
+    """That of its results."""
+    return f"{suite}{ON_GPU}" if on_gpu else suite
 
 
 def load_results(folder: Path) -> list[Result]:

@@ -9,7 +9,7 @@ from benchmarks.quality import text_qualities
 from benchmarks.results import Row
 from benchmarks.shares import nearest_limit
 from benchmarks.spread import Spread
-from vla_embeddings.latency import CPU_MS
+from vla_embeddings.latency import document_ms
 from vla_embeddings.models import Kind
 
 SpeedUnit = Literal["ms", "/s"]
@@ -53,11 +53,16 @@ def _row(
         in_unit(timings.overall, unit),
         unit,
         p90=convert(timings.percentile(90)) if unit == "ms" else None,
-        document=CPU_MS[kind] if unit == "ms" and standing.quality is not None else None,
+        document=(
+            document_ms(kind, bench.device)
+            if unit == "ms" and standing.quality is not None
+            else None
+        ),
         quality=standing.quality,
         neighbours=kept.neighbours if kept else None,
         spearman=kept.spearman if kept else None,
         share=share.value if share else None,
         limit=share.of if share else None,
+        is_limit=standing.quality is None,
         turns=[convert(seconds) for seconds in timings.medians],
     )

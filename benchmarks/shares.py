@@ -22,6 +22,6 @@ def nearest_limit(
         Share(limit.name, standing.timings.times_of(ours.timings).median)
         for limit in limits
         for standing in standings
-        if standing.is_called(limit.name) and limit.precision == ours.precision
+        if standing.is_called(limit.name) and ours.precision in limit.precisions
     ]
     return max(shares, key=lambda share: share.value, default=None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.bench import Bench
 from benchmarks.results import Findings, Row, Verdict
-from benchmarks.spread import quartiles
+from benchmarks.spread import Spread, quartiles
 from benchmarks.targets import FIRST_VECTOR, FIRST_VECTOR_MB, FIRST_VECTOR_SECONDS
 
 # VmRSS counts the pages of mapped files, too.
@@ -17,7 +17,8 @@ PROGRAM = """
 import asyncio, json, sys
 from vla_embeddings import EmbeddingConfig, EmbeddingService
 
-service = EmbeddingService(device="cpu", config=EmbeddingConfig(precision="fp32"))
+config = EmbeddingConfig(device=sys.argv[1], precision="auto")
+service = EmbeddingService(config=config)
 asyncio.run(service.get_instruction_embedding("pick up the red block"))
 with open("/proc/self/status") as status:
     [kilobytes] = [line.split()[1] for line in status if line.startswith("VmRSS")]
@@ -48,28 +49,37 @@ def run(bench: Bench) -> Findings:
     resident = [start.megabytes for start in starts]
     seconds, megabytes = quartiles(taken), quartiles(resident)
     torch = quartiles([float(start.torch) for start in starts])
-    work, name = FIRST_VECTOR, "ours fp32"
+    work, name = FIRST_VECTOR, bench.usual_name
     return Findings(
         [
             Row(work, name, seconds, "s", turns=taken),
             Row(f"{work}, resident", name, megabytes, "MB", turns=resident),
         ],
         [
-            Verdict(work, name, None, seconds, "s", FIRST_VECTOR_SECONDS, at_most=True),
-            Verdict(
-                f"{work}, resident", name, None, megabytes, "MB", FIRST_VECTOR_MB, at_most=True
-            ),
+            *([] if bench.on_gpu else _on_a_cpu(work, name, seconds, megabytes)),
             Verdict("PyTorch imports by then", name, None, torch, "", 0, at_most=True),
         ],
         [],
     )
 
 
+def _on_a_cpu(work: str, name: str, seconds: Spread, megabytes: Spread) -> list[Verdict]:
+    """The targets; CUDA alone would exceed them."""
+    resident = f"{work}, resident"
+    return [
+        Verdict(work, name, None, seconds, "s", FIRST_VECTOR_SECONDS, at_most=True),
+        Verdict(resident, name, None, megabytes, "MB", FIRST_VECTOR_MB, at_most=True),
+    ]
+
+
 def _start(bench: Bench) -> Start:
     environment = os.environ | {"EMBEDDING_MODELS_DIR": str(bench.config.models_dir)}
     began = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, bench.device],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None  # a pipe
         line = process.stdout.readline()

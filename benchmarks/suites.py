@@ -39,6 +39,19 @@ SUITES: Mapping[str, Suite] = {
 }
 """By name, in the order they run; the first line of each one's docstring tells what it does."""
 
+ENCODING = (
+    "latency",
+    "throughput",
+    "images",
+    "concurrency",
+    "inference",
+    "backfill",
+    "startup",
+    "memory",
+    "quality",
+)
+"""Those whose figures depend on what runs the models: all that is asked of a GPU."""
+
 
 def summary(suite: Suite) -> str:
     """What a suite does, in a line."""

@@ -28,7 +28,7 @@ def _instructions(bench: Bench) -> Findings:
     lengths = [len(ids) for ids in tokenizer.encode(texts)]
     order = dealt(lengths, size.throughput_turns)
     texts, lengths = [texts[place] for place in order], [lengths[place] for place in order]
-    limits = gemm_limits(lambda part: minilm_flops(lengths[part]))
+    limits = gemm_limits(lambda part: minilm_flops(lengths[part]), on_gpu=bench.on_gpu)
     turns = _chunks(size.throughput_turns, size.instructions)
     work = Work(INSTRUCTIONS, turns, warm_up=slice(0, size.instructions), limits=limits)
     parts = {float(count): slice(0, count) for count in BATCHES}
@@ -40,7 +40,9 @@ def _instructions(bench: Bench) -> Findings:
 
 
 def _images(bench: Bench) -> Findings:
-    limits = gemm_limits(lambda part: (part.stop - part.start) * clip_image_flops())
+    limits = gemm_limits(
+        lambda part: (part.stop - part.start) * clip_image_flops(), on_gpu=bench.on_gpu
+    )
     turns = _chunks(bench.size.throughput_turns, bench.size.images)
     with contest(bench, "image", bench.inputs.jpegs) as field:
         work = Work(IMAGES, turns, warm_up=slice(0, bench.size.images), limits=limits)
@@ -63,7 +65,12 @@ def _chunks(turns: int, each: int) -> list[list[slice]]:
 def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:
     standings = field.hold(work)
     rows = speed_rows(work, standings, bench, kind, "/s")
-    verdicts = [verdict for each in standings for verdict in _verdicts(work, each, standings)]
+    verdicts = [
+        verdict
+        for each in standings
+        if not bench.on_gpu  # for which no ratio is set
+        for verdict in _verdicts(work, each, standings)
+    ]
     return Findings(rows, verdicts, field.absences)
 
 

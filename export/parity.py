@@ -73,17 +73,23 @@ def measure(vectors: NDArray[np.float32], expected: NDArray[np.float32]) -> Pari
     )
 
 
+def bound_of(manifest: Manifest) -> Bound:
+    """The bound of a precision, in int8 also of a kind."""
+    if manifest.precision == "int8":
+        return INT8_BOUNDS[manifest.kind]
+    return BOUNDS[manifest.precision]
+
+
 def require(parity: Parity, manifest: Manifest) -> None:
-    """Check a measurement against the bound of a precision, in int8 also of a kind.
+    """Check a measurement against its bound.
 
     Raises:
         ParityError: it is outside.
     """
-    kind, precision = manifest.kind, manifest.precision
-    bound = INT8_BOUNDS[kind] if precision == "int8" else BOUNDS[precision]
+    bound = bound_of(manifest)
     if not bound.allows(parity):
         raise ParityError(
-            f"{manifest.model} {precision} differs from its PyTorch model on "
+            f"{manifest.model} {manifest.precision} differs from its PyTorch model on "
             f"{parity.samples} samples: max |Δ| {parity.max_abs_delta:.2e} "
             f"(allowed {bound.max_abs_delta:.0e}), "
             f"min cosine {parity.min_cosine:.6f} (allowed {bound.min_cosine})."
@@ -102,6 +108,17 @@ def verify(artifact: Artifact, choice: ProviderChoice = CPU_CHOICE) -> Parity:
         ArtifactDamaged: its files are not what the manifest says.
         ParityError: its vectors are not what PyTorch computed when it was exported.
     """
+    parity = compare(artifact, choice)
+    require(parity, artifact.manifest)
+    return parity
+
+
+def compare(artifact: Artifact, choice: ProviderChoice) -> Parity:
+    """Hold its vectors on this machine against those that PyTorch computed at its export.
+
+    Raises:
+        ArtifactDamaged: its files are not what the manifest says.
+    """
     artifact.verify()
     try:
         with artifact.parity.open("rb") as file, np.load(file) as samples:
@@ -111,6 +128,4 @@ def verify(artifact: Artifact, choice: ProviderChoice = CPU_CHOICE) -> Parity:
             f"{artifact.parity} cannot be read: {error}. Make it anew: {artifact.remedy}"
         ) from error
     texts_or_pixels = inputs.tolist() if inputs.dtype.kind == "U" else inputs
-    parity = measure(encode(artifact, texts_or_pixels, choice), expected)
-    require(parity, artifact.manifest)
-    return parity
+    return measure(encode(artifact, texts_or_pixels, choice), expected)

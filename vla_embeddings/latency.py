@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings.config import Device, EmbeddingConfig
+from vla_embeddings.config import Device, EmbeddingConfig, PrecisionSetting
 from vla_embeddings.errors import ModelNotFound
 from vla_embeddings.models import (
     PRECISIONS,
@@ -60,8 +60,13 @@ RUNS_IN: Mapping[Device, tuple[Precision, ...]] = {
 """The precisions that each device is meant for."""
 
 
-def installed(config: EmbeddingConfig, device: Device = "cpu") -> list[Artifact]:
-    """The exported instruction and image models, in every precision for a device.
+def document_ms(kind: Kind, device: Device) -> float:
+    """Milliseconds of one embedding in the platform's own document."""
+    return (CPU_MS if device == "cpu" else GPU_MS)[kind]
+
+
+def installed(config: EmbeddingConfig, precisions: Sequence[Precision]) -> list[Artifact]:
+    """The exported instruction and image models, each in those of the precisions that are there.
 
     Raises:
         ModelNotFound: there is none.
@@ -72,20 +77,26 @@ def installed(config: EmbeddingConfig, device: Device = "cpu") -> list[Artifact]
     found = [
         store.open(model, precision)
         for model in models
-        for precision in RUNS_IN[device]
+        for precision in precisions
         if (store.root / model.name / precision).is_dir()
     ]
     if not found:
         raise ModelNotFound(
-            f"No exported model for {device} in {store.root}. Make one: vla-embeddings export"
+            f"No model exported in {' or '.join(precisions)} in {store.root}. "
+            "Make one: vla-embeddings export"
         )
     return found
 
 
+def setting_of(artifact: Artifact) -> PrecisionSetting:
+    """The setting `precision` with which a service takes this artefact."""
+    precision = artifact.manifest.precision
+    return "fp16" if precision == "fp16-tensorrt" else precision
+
+
 def service_of(artifact: Artifact, device: Device, config: EmbeddingConfig) -> EmbeddingService:
     """A service without a cache that serves this artefact on this device."""
-    precision = artifact.manifest.precision.removesuffix("-tensorrt")
-    settings = config.model_copy(update={"precision": precision})
+    settings = config.model_copy(update={"precision": setting_of(artifact)})
     return EmbeddingService(device=device, config=settings, allow_untrained=True)
 
 
@@ -146,7 +157,6 @@ async def measure(
     async with service_of(artifact, device, config) as service:
         seconds = await seconds_of_calls(embed_one(service, manifest.kind), repeated)
     p50, p90 = 1000 * np.percentile(seconds[WARM_UP:], (50, 90))
-    document = CPU_MS if device == "cpu" else GPU_MS
     return Latency(
         manifest.model,
         manifest.weights,
@@ -155,5 +165,5 @@ async def measure(
         device,
         float(p50),
         float(p90),
-        document[manifest.kind],
+        document_ms(manifest.kind, device),
     )

@@ -21,7 +21,7 @@ INSTRUCTION = "pick up the red block on the left and put it into the blue b"  # 
 
 async def memory_hit(url: str, bench: Bench, size: CacheSize) -> Findings:
     """The whole call of the service where its process has the vector already."""
-    config = bench.config.model_copy(update={"precision": "fp32", "device": "cpu"})
+    config = bench.config.model_copy(update={"precision": "auto", "device": bench.device})
     async with EmbeddingService(cache=EmbeddingCache(url, ttl=TTL), config=config) as service:
         times = await in_turns(
             {OURS: lambda: service.get_instruction_embedding(INSTRUCTION)},

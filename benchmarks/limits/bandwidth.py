@@ -28,7 +28,7 @@ class BandwidthLimit:
     bytes_read: int
     """By one part, whatever its inputs."""
     name: str = "memory bandwidth"
-    precision: Precision = "fp32"
+    precisions: tuple[Precision, ...] = ("fp32",)
 
     def seconds(self, parts: Sequence[slice]) -> list[float]:
         """Seconds that reading takes, for each part."""

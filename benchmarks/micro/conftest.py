@@ -14,7 +14,9 @@ from vla_embeddings.samples import make_instructions
 @pytest.fixture(scope="session")
 def text_model() -> Artifact:
     """The exported instruction model of EMBEDDING_MODELS_DIR."""
-    return next(each for each in installed(embedding_config) if each.manifest.kind == "text")
+    return next(
+        each for each in installed(embedding_config, ["fp32"]) if each.manifest.kind == "text"
+    )
 
 
 @pytest.fixture(scope="session")

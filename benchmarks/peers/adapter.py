@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,27 @@ Embed = Callable[[list[Any]], Vectors]
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a peer is to run."""
+
+    device: Literal["cpu", "cuda"]
+    threads: int
+    """On the CPU."""
+
+    @property
+    def provider(self) -> str:
+        """ONNX Runtime's name for it."""
+        return "CPUExecutionProvider" if self.device == "cpu" else "CUDAExecutionProvider"
+
+
+@dataclass(frozen=True, slots=True)
 class Adapter:
-    """A peer's package on PyPI, and how to load it from a folder of files with so many threads."""
+    """A peer's package on PyPI, and how to load it from a folder of files."""
 
     package: str
-    load: Callable[[Path, int], Embed]
+    load: Callable[[Path, Place], Embed]
+    on_gpu: bool = True
+    """Whether it can run on NVIDIA's."""
 
 
 def in_batches(embed: Embed, size: int) -> Embed:

@@ -15,11 +15,11 @@ ENCODERS: Mapping[tuple[str, str], Adapter] = {
     ("text", "fastembed"): Adapter("fastembed", texts.fastembed_own),
     ("text", "fastembed (our graph)"): Adapter("fastembed", texts.fastembed_fused),
     ("text", "optimum ORTModel"): Adapter("optimum-onnx", texts.optimum),
-    ("text", "openvino"): Adapter("openvino", texts.openvino),
+    ("text", "openvino"): Adapter("openvino", texts.openvino, on_gpu=False),
     ("image", "transformers"): Adapter("transformers", images.transformers),
     ("image", "fastembed"): Adapter("fastembed", images.fastembed),
     ("image", "optimum ORTModel"): Adapter("optimum-onnx", images.optimum),
-    ("image", "openvino"): Adapter("openvino", images.openvino),
-    ("image", "faster-clip"): Adapter("faster-clip", images.faster_clip),
+    ("image", "openvino"): Adapter("openvino", images.openvino, on_gpu=False),
+    ("image", "faster-clip"): Adapter("faster-clip", images.faster_clip, on_gpu=False),
 }
 """By kind of input and name."""

@@ -38,6 +38,11 @@ class PeerEnvironment:
         return self.python
 
 
+def this_environment() -> PeerEnvironment:
+    """The one that this program runs in; peers that it lacks are named as absent."""
+    return PeerEnvironment(Path(sys.executable), None)
+
+
 def make_environment(group: Group) -> PeerEnvironment:
     """The virtual environment of a group of peers, made where it is missing or out of date."""
     requirements = Path(__file__).parent / f"{group}.txt"

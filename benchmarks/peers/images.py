@@ -12,47 +12,54 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.peers.adapter import Embed, Vectors, in_batches
-from benchmarks.peers.backends import openvino_graph, session_options
+from benchmarks.peers.adapter import Embed, Place, Vectors, in_batches
+from benchmarks.peers.backends import openvino_graph, session_options, torch_dtype
 
 BATCH = 16  # fastembed's default
 
 
-def fastembed(folder: Path, threads: int) -> Embed:
+def fastembed(folder: Path, place: Place) -> Embed:
     """fastembed's own CLIP model with the plain fp32 export in the place of its download."""
     model = import_module("fastembed").ImageEmbedding(
-        "Qdrant/clip-ViT-B-32-vision", specific_model_path=str(folder), threads=threads
+        "Qdrant/clip-ViT-B-32-vision",
+        specific_model_path=str(folder),
+        threads=place.threads,
+        providers=[place.provider],
     )
     return lambda images: np.stack(
         list(model.embed([_opened(image) for image in images], batch_size=BATCH))
     )
 
 
-def transformers(folder: Path, threads: int) -> Embed:
+def transformers(folder: Path, place: Place) -> Embed:
     """transformers on PyTorch, its image processor included."""
     torch = import_module("torch")
-    torch.set_num_threads(threads)
+    torch.set_num_threads(place.threads)
     processor = _processor(folder)
     library = import_module("transformers")
-    model = library.CLIPVisionModelWithProjection.from_pretrained(folder).eval()
+    network = library.CLIPVisionModelWithProjection.from_pretrained(
+        folder, torch_dtype=torch_dtype(place)
+    )
+    model = network.eval().to(place.device)
 
     def embed(images: list[Any]) -> Vectors:
         with torch.inference_mode():
             pixels = processor([_opened(image) for image in images], return_tensors="pt")
-            unit: Vectors = _unit(model(**pixels).image_embeds.numpy())
+            inputs = pixels.to(place.device, model.dtype)
+            unit: Vectors = _unit(model(**inputs).image_embeds.float().cpu().numpy())
         return unit
 
     return in_batches(embed, BATCH)
 
 
-def optimum(folder: Path, threads: int) -> Embed:
+def optimum(folder: Path, place: Place) -> Embed:
     """optimum's ORTModel on the plain fp32 export, after transformers' image processor."""
     processor = _processor(folder)
     model = import_module("optimum.onnxruntime").ORTModelForCustomTasks.from_pretrained(
         folder,
         file_name="model.onnx",
-        provider="CPUExecutionProvider",
-        session_options=session_options(threads),
+        provider=place.provider,
+        session_options=session_options(place.threads),
     )
 
     def embed(images: list[Any]) -> Vectors:
@@ -62,9 +69,9 @@ def optimum(folder: Path, threads: int) -> Embed:
     return in_batches(embed, BATCH)
 
 
-def openvino(folder: Path, threads: int) -> Embed:
+def openvino(folder: Path, place: Place) -> Embed:
     """OpenVINO's runtime with the plain fp32 export, after transformers' image processor."""
-    run = openvino_graph(folder / "model.onnx", threads)
+    run = openvino_graph(folder / "model.onnx", place)
     processor = _processor(folder)
 
     def embed(images: list[Any]) -> Vectors:
@@ -74,10 +81,10 @@ def openvino(folder: Path, threads: int) -> Embed:
     return in_batches(embed, BATCH)
 
 
-def faster_clip(folder: Path, threads: int) -> Embed:
+def faster_clip(folder: Path, place: Place) -> Embed:
     """faster-clip on the same checkpoint, whose weights it turns into int8 when it loads them."""
     os.environ["FASTER_CLIP_CACHE"] = str(folder / "faster-clip")
-    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    os.environ["RAYON_NUM_THREADS"] = str(place.threads)
     model = import_module("faster_clip").ClipModel()
     return lambda images: _unit(np.array(model.encode_image(images), np.float32))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.peers.adapter import Place
 from benchmarks.peers.encoders import ENCODERS
 from benchmarks.peers.environment import ARTIFACTS, PeerEnvironment, PeerFailed
 from benchmarks.peers.files import peer_files
@@ -20,7 +21,6 @@ from benchmarks.peers.process import Worker, start_worker
 from benchmarks.results import Absence
 from vla_embeddings.errors import EmbeddingError
 from vla_embeddings.models import Artifact, Kind
-from vla_embeddings.runtime import available_cpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ def compete(
     kind: Kind,
     inputs: Sequence[Any],
     fp32: Callable[[Kind], Artifact],
+    place: Place,
 ) -> Iterator[tuple[list[Peer], list[Absence]]]:
     """All peers for a kind of input, loaded, and those that could not be.
 
@@ -60,8 +61,19 @@ def compete(
         kind: of input.
         inputs: texts, or the bytes of images.
         fp32: our artefact of a kind, whose weights the peers get.
+        place: where they are to run.
     """
-    names = [name for each, name in ENCODERS if each == kind]
+    able = {
+        name: place.device == "cpu" or adapter.on_gpu
+        for (each, name), adapter in ENCODERS.items()
+        if each == kind
+    }
+    names = [name for name in able if able[name]]
+    absences = [
+        Absence(f"{name} ({kind})", "has no support for NVIDIA's GPUs")
+        for name in able
+        if not able[name]
+    ]
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (scratch / "inputs").write_bytes(pickle.dumps(list(inputs)))
@@ -69,14 +81,14 @@ def compete(
             python = environment.interpreter()
             folder = peer_files(fp32(kind), ARTIFACTS / "bench-weights")
         except (PeerFailed, EmbeddingError, ImportError, BrokenProcessPool) as error:
-            yield [], [Absence(f"{name} ({kind})", str(error)) for name in names]
+            yield [], [*absences, *(Absence(f"{name} ({kind})", str(error)) for name in names)]
             return
         # All start before the first is waited for: loading is the better part of a quick run.
         started = {
-            name: stack.enter_context(_started(python, kind, name, folder, scratch))
+            name: stack.enter_context(_started(python, kind, name, folder, scratch, place))
             for name in names
         }
-        peers, absences = [], []
+        peers = []
         for name, worker in started.items():
             try:
                 peers.append(Peer(f"{name} {worker.heard()['version']}", worker, scratch))
@@ -85,7 +97,10 @@ def compete(
         yield peers, absences
 
 
-def _started(python: Path, kind: Kind, name: str, folder: Path, scratch: Path) -> Any:
-    arguments = [kind, name, str(folder), str(scratch / "inputs"), str(available_cpus())]
+def _started(
+    python: Path, kind: Kind, name: str, folder: Path, scratch: Path, place: Place
+) -> Any:
+    inputs = str(scratch / "inputs")
+    arguments = [kind, name, str(folder), inputs, place.device, str(place.threads)]
     log = scratch / f"{re.sub(r'[^a-z]+', '-', name)}.log"
     return start_worker(python, "benchmarks.peers.worker", arguments, log)

@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.adapter import Embed, Vectors, in_batches
-from benchmarks.peers.backends import openvino_graph, session_options
+from benchmarks.peers.adapter import Embed, Place, Vectors, in_batches
+from benchmarks.peers.backends import openvino_graph, session_options, torch_dtype
 
 DIMENSION = 384
 MAX_TOKENS = 256
 BATCH = 32  # sentence-transformers' default
 
 
-def fastembed_own(folder: Path, threads: int) -> Embed:
+def fastembed_own(folder: Path, place: Place) -> Embed:
     """fastembed's own all-MiniLM-L6-v2, with our plain export in the place of its download."""
-    return _fastembed("sentence-transformers/all-MiniLM-L6-v2", folder, threads)
+    return _fastembed("sentence-transformers/all-MiniLM-L6-v2", folder, place)
 
 
-def fastembed_fused(folder: Path, threads: int) -> Embed:
+def fastembed_fused(folder: Path, place: Place) -> Embed:
     """fastembed with our fused fp32 graph, which pools and normalises by itself."""
     description = import_module("fastembed.common.model_description")
     import_module("fastembed").TextEmbedding.add_custom_model(
@@ -34,42 +34,46 @@ def fastembed_fused(folder: Path, threads: int) -> Embed:
         dim=DIMENSION,
         model_file="fused.onnx",
     )
-    return _fastembed("local/all-MiniLM-L6-v2", folder, threads)
+    return _fastembed("local/all-MiniLM-L6-v2", folder, place)
 
 
-def _fastembed(name: str, folder: Path, threads: int) -> Embed:
+def _fastembed(name: str, folder: Path, place: Place) -> Embed:
     model = import_module("fastembed").TextEmbedding(
-        name, specific_model_path=str(folder), threads=threads
+        name,
+        specific_model_path=str(folder),
+        threads=place.threads,
+        providers=[place.provider],
     )
     return lambda texts: np.stack(list(model.embed(texts)))
 
 
-def sentence_transformers(folder: Path, threads: int) -> Embed:
+def sentence_transformers(folder: Path, place: Place) -> Embed:
     """sentence-transformers on PyTorch."""
-    return _sentence_transformers(folder, threads, backend="torch", model_kwargs={})
+    options = {"torch_dtype": torch_dtype(place)}
+    return _sentence_transformers(folder, place, backend="torch", model_kwargs=options)
 
 
-def sentence_transformers_onnx(folder: Path, threads: int) -> Embed:
+def sentence_transformers_onnx(folder: Path, place: Place) -> Embed:
     """sentence-transformers with its ONNX backend on the plain export."""
     options = {
-        "provider": "CPUExecutionProvider",
+        "provider": place.provider,
         "file_name": "model.onnx",
-        "session_options": session_options(threads),
+        "session_options": session_options(place.threads),
     }
-    return _sentence_transformers(folder, threads, backend="onnx", model_kwargs=options)
+    return _sentence_transformers(folder, place, backend="onnx", model_kwargs=options)
 
 
 def _sentence_transformers(
-    folder: Path, threads: int, *, backend: str, model_kwargs: dict[str, Any]
+    folder: Path, place: Place, *, backend: str, model_kwargs: dict[str, Any]
 ) -> Embed:
-    import_module("torch").set_num_threads(threads)
+    import_module("torch").set_num_threads(place.threads)
     library = import_module("sentence_transformers")
     parts = import_module("sentence_transformers.models")
     network = parts.Transformer(
         str(folder), max_seq_length=MAX_TOKENS, backend=backend, model_kwargs=model_kwargs
     )
     modules = [network, parts.Pooling(DIMENSION, "mean"), parts.Normalize()]
-    model = library.SentenceTransformer(modules=modules, device="cpu")
+    model = library.SentenceTransformer(modules=modules, device=place.device)
 
     def embed(texts: list[Any]) -> Vectors:
         vectors: Vectors = model.encode(texts, show_progress_bar=False)
@@ -78,34 +82,34 @@ def _sentence_transformers(
     return embed
 
 
-def optimum(folder: Path, threads: int) -> Embed:
+def optimum(folder: Path, place: Place) -> Embed:
     """optimum's ORTModel on the plain export, with transformers' tokenizer; mean pooling."""
     torch = import_module("torch")
-    torch.set_num_threads(threads)
+    torch.set_num_threads(place.threads)
     model = import_module("optimum.onnxruntime").ORTModelForFeatureExtraction.from_pretrained(
         folder,
         file_name="model.onnx",
-        provider="CPUExecutionProvider",
-        session_options=session_options(threads),
+        provider=place.provider,
+        session_options=session_options(place.threads),
     )
     tokenizer = import_module("transformers").AutoTokenizer.from_pretrained(folder)
 
     def embed(texts: list[Any]) -> Vectors:
         tokens = tokenizer(
             texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-        )
+        ).to(place.device)
         hidden = model(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1)
         means = (hidden * mask).sum(1) / mask.sum(1)
-        vectors: Vectors = torch.nn.functional.normalize(means, dim=-1).numpy()
+        vectors: Vectors = torch.nn.functional.normalize(means, dim=-1).cpu().numpy()
         return vectors
 
     return in_batches(embed, BATCH)
 
 
-def openvino(folder: Path, threads: int) -> Embed:
+def openvino(folder: Path, place: Place) -> Embed:
     """OpenVINO's runtime with our fused fp32 graph and the model's tokenizer."""
-    run = openvino_graph(folder / "fused.onnx", threads)
+    run = openvino_graph(folder / "fused.onnx", place)
     tokenizer = import_module("tokenizers").Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_padding()
     tokenizer.enable_truncation(MAX_TOKENS)

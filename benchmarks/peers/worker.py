@@ -1,4 +1,4 @@
-"""A peer at work: `python -m benchmarks.peers.worker KIND NAME FOLDER INPUTS THREADS`.
+"""A peer at work: `python -m benchmarks.peers.worker KIND NAME FOLDER INPUTS DEVICE THREADS`.
 
 Speaks JSON, one object a line. It embeds its first input and says `{"version": ...}`; then it
 answers
@@ -19,22 +19,33 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.adapter import Embed
+from benchmarks.peers.adapter import Adapter, Embed, Place
 from benchmarks.peers.answers import answers_alone
+from benchmarks.peers.backends import load_cuda, require_cuda
 from benchmarks.peers.encoders import ENCODERS
 
 
 def main() -> None:
     """Answer until standard input ends."""
-    kind, name, folder, inputs_file, threads = sys.argv[1:]
+    kind, name, folder, inputs_file, device, threads = sys.argv[1:]
+    place = Place("cuda" if device == "cuda" else "cpu", int(threads))
     with answers_alone() as answer:
         adapter = ENCODERS[kind, name]
-        embed = adapter.load(Path(folder), int(threads))
+        embed = _load(adapter, Path(folder), place)
         inputs = pickle.loads(Path(inputs_file).read_bytes())  # written by our own parent
         embed(inputs[:1])
         answer({"version": version(adapter.package)})
         for line in sys.stdin:
             answer(_respond(json.loads(line), embed, inputs))
+
+
+def _load(adapter: Adapter, folder: Path, place: Place) -> Embed:
+    if place.device == "cpu":
+        return adapter.load(folder, place)
+    load_cuda()
+    embed = adapter.load(folder, place)
+    require_cuda()
+    return embed
 
 
 def _respond(request: dict[str, Any], embed: Embed, inputs: list[Any]) -> dict[str, Any]:

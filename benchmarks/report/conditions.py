@@ -27,13 +27,19 @@ def conditions(results: Sequence[Result]) -> Grid:
 
 def machine_names(results: Sequence[Result]) -> str:
     """The processors, for a sentence."""
-    return "; ".join(sorted({f"{each.machine.cpu}, {each.machine.cpus} CPUs" for each in results}))
+    return "; ".join(sorted({_name(each.machine) for each in results}))
+
+
+def _name(machine: Machine) -> str:
+    processors = f"{machine.cpu}, {machine.cpus} CPUs"
+    return f"{machine.gpu} ({processors})" if machine.gpu else processors
 
 
 def describe(machine: Machine) -> str:
     """A machine in one line."""
+    gpu = f"{machine.gpu}; " if machine.gpu else ""
     return (
-        f"{machine.cpu}, {machine.cpus} of {machine.cpus_online} CPUs "
+        f"{gpu}{machine.cpu}, {machine.cpus} of {machine.cpus_online} CPUs "
         f"({', '.join(machine.flags)}), load {machine.load:.1f} before the start, "
         f"{machine.system}, Python {machine.python}, {_packages(machine)}, "
         f"commit {machine.commit}."
@@ -44,6 +50,7 @@ def _conditions(result: Result) -> tuple[tuple[str, str], ...]:
     machine = result.machine
     weights = [f"{model} {kind}" for model, kind in result.weights.items()]
     return (
+        *([("GPU", machine.gpu)] if machine.gpu else []),
         ("CPU", machine.cpu),
         ("CPUs", f"{machine.cpus} usable of {machine.cpus_online}"),
         ("instruction sets", ", ".join(machine.flags)),

@@ -7,7 +7,7 @@ from benchmarks.machine import REPOSITORY
 from benchmarks.report.markdown_page import markdown
 from benchmarks.report.page import page
 from benchmarks.report.readme import with_figures
-from benchmarks.results import Result
+from benchmarks.results import ON_GPU, Result
 
 PAGES = REPOSITORY / "docs" / "benchmarks"
 README = REPOSITORY / "README.md"
@@ -51,5 +51,6 @@ def write_report(results: Sequence[Result]) -> list[Path]:
 
 
 def _place(result: Result) -> tuple[int, str]:
-    known = ORDER.index(result.suite) if result.suite in ORDER else len(ORDER)
+    suite = result.suite.removesuffix(ON_GPU)
+    known = ORDER.index(suite) if suite in ORDER else len(ORDER)
     return known, result.suite

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 COLOURS = {"pass": "[green]pass[/]", "FAIL": "[bold red]FAIL[/]"}
 
@@ -21,17 +24,23 @@ class Grid:
     words: int = 1
     """How many of the columns are words."""
 
-    def for_terminal(self) -> Table:
-        """With the verdicts in colour."""
-        table = Table(title=self.title, title_justify="left", title_style="bold")
+    def for_terminal(self) -> Group:
+        """A table for each section, with the verdicts in colour."""
+        tables = [self._table(heading, rows) for heading, rows in self.sections.items()]
+        return Group(Text(f"\n{self.title}", style="bold"), *tables)
+
+    def _table(self, heading: str, rows: Sequence[Sequence[str]]) -> Table:
+        table = Table(title=escape(heading) or None, title_justify="left")
         for number, name in enumerate(self.columns):
-            table.add_column(name, justify="left" if number < self.words else "right")
-        for heading, rows in self.sections.items():
-            table.add_section()
-            if heading:
-                table.add_row(f"[bold]{heading}[/]")
-            for cells in rows:
-                table.add_row(*[COLOURS.get(cell, cell) for cell in cells])
+            word = number < self.words
+            table.add_column(
+                name,
+                justify="left" if word else "right",
+                overflow="fold",
+                no_wrap=not word and number < len(self.columns) - 1,
+            )
+        for cells in rows:
+            table.add_row(*[COLOURS.get(cell, escape(cell)) for cell in cells])
         return table
 
     def for_markdown(self) -> str:

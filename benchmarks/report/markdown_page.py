@@ -7,7 +7,7 @@ from benchmarks.report.document import document_table
 from benchmarks.report.grid import Grid
 from benchmarks.report.page import describe_run
 from benchmarks.report.tables import grids
-from benchmarks.report.words import capitalized
+from benchmarks.report.words import title_of_suite
 from benchmarks.results import Result
 
 ORIGIN = (
@@ -28,7 +28,7 @@ def _blocks(results: Sequence[Result]) -> Iterator[str]:
     if table := document_table(results):
         yield from _block(table, "##")
     for result in results:
-        yield f"## {capitalized(result.suite)}"
+        yield f"## {title_of_suite(result.suite)}"
         yield describe_run(result)
         for grid in grids(result.findings):
             yield from _block(grid, "###")

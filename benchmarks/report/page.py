@@ -17,7 +17,7 @@ from benchmarks.report.html_table import html_table
 from benchmarks.report.markup import Markup, joined, tag
 from benchmarks.report.tables import figures, not_measured, verdicts
 from benchmarks.report.tiles import tiles
-from benchmarks.report.words import capitalized
+from benchmarks.report.words import capitalized, title_of_suite
 from benchmarks.results import Result
 
 FOLDER = Path(__file__).parent
@@ -52,7 +52,7 @@ def _parts(results: Sequence[Result]) -> Iterator[tuple[str, Markup]]:
     if table := document_table(results):
         yield "The document's table", joined(tiles(results), _card(table))
     for result in results:
-        yield capitalized(result.suite), _suite(result)
+        yield title_of_suite(result.suite), _suite(result)
     absences = [(result.suite, each) for result in results for each in result.findings.absences]
     if absences:
         yield "Not measured", _card(not_measured(absences))

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from benchmarks.results import Row, Unit
+from benchmarks.results import ON_GPU, Row, Unit
 from benchmarks.spread import Spread
 
 DIGITS: Mapping[Unit, str] = {"ms": ".2f", "/s": ",.1f", "x": ".2f", "s": ".2f", "MB": ",.0f"}
@@ -44,6 +44,12 @@ def capitalized(text: str) -> str:
     """With a capital first letter where that is a word's, not a function's."""
     first, _, _ = text.partition(" ")
     return text[:1].upper() + text[1:] if first.isalpha() else text
+
+
+def title_of_suite(suite: str) -> str:
+    """The heading of its results."""
+    name = suite.removesuffix(ON_GPU)
+    return capitalized(name if name == suite else f"{name} on a GPU")
 
 
 def rounded(value: float) -> str:

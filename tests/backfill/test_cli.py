@@ -7,11 +7,16 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
+import vla_embeddings.backfill
 from tests.backfill.conftest import TABLE, Fill, add_rows, someone_waits, stored
+from vla_embeddings.backfill import BackfillPlan, BackfillReport
+from vla_embeddings.cli.app import app
 from vla_embeddings.search import Database
 
 Start = Callable[..., Awaitable[Process]]
@@ -97,6 +102,23 @@ async def test_any_key_can_be_shown_whatever_the_terminals_encoding_is(
     assert ids == [["-inf", "ключ"], [1.5, "🤖"], ["nan", "[/x]"]]
     assert r"  (-inf, '\u043a\u043b\u044e\u0447'): It is NULL." in lines.decode()
     assert "  (nan, '[/x]'): It is NULL." in lines.decode()
+
+
+def test_what_an_engine_prints_does_not_spoil_the_json(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray prints to standard output when a process of its own dies."""
+    plan = BackfillPlan(TABLE, "instruction", "instruction_embedding", "model", 0, 0, "leave")
+
+    async def fill(*given: Any, **options: Any) -> BackfillReport:
+        print("(raylet) A worker died")
+        return BackfillReport(plan)
+
+    monkeypatch.setattr(vla_embeddings.backfill, "backfill", fill)
+    answer = CliRunner().invoke(app, [*WORDS, "--json", "--database-url", dsn])
+
+    assert json.loads(answer.stdout)["embedded"] == 0
+    assert "(raylet) A worker died" in answer.stderr
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

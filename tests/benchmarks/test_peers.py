@@ -1,18 +1,22 @@
 """Peers run in processes of their own, and say why where they cannot."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from benchmarks.bench import Bench
+from benchmarks.peers.backends import require_cuda
 from benchmarks.peers.environment import PeerEnvironment, PeerFailed
 from benchmarks.peers.peer import compete
 from benchmarks.peers.process import start_worker
 from benchmarks.peers.store import start_store
 from benchmarks.peers.stores import StoreInputs
 from benchmarks.results import Absence
+from vla_embeddings.models import MINILM, ArtifactStore
 
 INPUTS = StoreInputs(["a"], np.ones((1, 384), np.float32), np.ones((1, 384), np.float32))
 HERE = PeerEnvironment(Path(sys.executable), None)
@@ -21,10 +25,29 @@ HERE = PeerEnvironment(Path(sys.executable), None)
 def test_peers_that_cannot_be_installed_are_named_with_the_reason(bench: Bench) -> None:
     environment = PeerEnvironment(Path("python"), "cannot be installed: no network")
     texts = ["pick up the cup"]
-    with compete(environment, "text", texts, bench.fp32) as (peers, absences):
+    with compete(environment, "text", texts, bench.fp32, bench.place) as (peers, absences):
         assert peers == []
     assert Absence("fastembed (text)", "cannot be installed: no network") in absences
     assert len(absences) == 6
+
+
+def test_a_peer_for_cpus_alone_is_absent_on_a_gpu(bench: Bench) -> None:
+    environment = PeerEnvironment(Path("python"), "cannot be installed: no network")
+    place = replace(bench, device="cuda").place
+    with compete(environment, "image", [b""], bench.fp32, place) as (_, absences):
+        reasons = {each.contender: each.reason for each in absences}
+    assert reasons["openvino (image)"] == "has no support for NVIDIA's GPUs"
+    assert reasons["fastembed (image)"] == "cannot be installed: no network"
+
+
+def test_a_session_that_was_left_to_the_cpu_is_not_taken_for_one_on_a_gpu(
+    models_dir: Path,
+) -> None:
+    artifact = ArtifactStore(models_dir).open(MINILM, "fp32")
+    left = onnxruntime.InferenceSession(artifact.graph, providers=["CPUExecutionProvider"])
+    with pytest.raises(RuntimeError, match="left it to CPUExecutionProvider"):
+        require_cuda()
+    del left
 
 
 def test_a_peer_that_does_not_come_up_says_why() -> None:

@@ -3,16 +3,12 @@
 No GPU is needed: the session factory is replaced by one that runs the graph on the CPU.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 
+from tests.runtime.cuda import CudaRuntime, replace_onnxruntime
 from vla_embeddings.errors import ProviderUnavailable
 from vla_embeddings.models import Artifact
 from vla_embeddings.runtime import (
@@ -30,60 +26,13 @@ CUDA_CHOICE = ProviderChoice("cuda", (CUDA, CPU))
 TEXTS = ["pick up the red block", "go", "move " * 80, "open the drawer and close it again"]
 
 
-@dataclass
-class Factory:
-    """Stands for the onnxruntime module of a GPU machine; notes what is asked of it."""
-
-    comes: str = CUDA
-    fails: str = ""
-    captures: bool = True
-    asked: list[Mapping[str, Mapping[str, str]]] = field(default_factory=list)
-    graphs: list[str] = field(default_factory=list)
-    __file__: str = onnxruntime.__file__
-    __version__: str = "1.31.1"
-    cuda_version: str = "13.0"
-
-    SessionOptions = onnxruntime.SessionOptions
-    ExecutionMode = onnxruntime.ExecutionMode
-    RunOptions = onnxruntime.RunOptions
-
-    def preload_dlls(self) -> None:
-        """As ONNX Runtime's; the CPU needs none."""
-
-    @property
-    def OrtValue(self) -> Any:
-        """Buffers on the CPU, whatever device is asked for."""
-        make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
-        return SimpleNamespace(
-            ortvalue_from_shape_and_type=lambda shape, dtype, device: make(shape, dtype, "cpu")
-        )
-
-    def InferenceSession(
-        self, graph: str, options: Any, *, providers: Any, enable_fallback: int
-    ) -> Any:
-        assert enable_fallback == 0
-        wanted = dict(providers)
-        self.asked.append(wanted)
-        self.graphs.append(graph)
-        if self.fails:
-            raise RuntimeError(self.fails)
-        if "enable_cuda_graph" in wanted.get(CUDA, {}) and not self.captures:
-            raise RuntimeError("not all nodes are on CUDA")
-        made = onnxruntime.InferenceSession(graph, options, providers=[CPU])
-        made.get_providers = lambda: [self.comes, CPU]
-        return made
-
-
 @pytest.fixture
-def factory(monkeypatch: pytest.MonkeyPatch) -> Factory:
+def factory(monkeypatch: pytest.MonkeyPatch) -> CudaRuntime:
     """A machine whose ONNX Runtime has CUDA, replaced in sessions."""
-    made = Factory()
-    monkeypatch.setattr(session, "onnxruntime", lambda: made)
-    monkeypatch.setattr(gpu_session, "find_missing_library", lambda *_: None)
-    return made
+    return replace_onnxruntime(monkeypatch)
 
 
-def test_cuda_shares_its_memory_and_keeps_fp32(factory: Factory, minilm: Artifact) -> None:
+def test_cuda_shares_its_memory_and_keeps_fp32(factory: CudaRuntime, minilm: Artifact) -> None:
     loaded = Session.load(minilm, CUDA_CHOICE, threads=1)
 
     assert loaded.provider == CUDA
@@ -97,7 +46,7 @@ def test_cuda_shares_its_memory_and_keeps_fp32(factory: Factory, minilm: Artifac
     }
 
 
-def test_the_memory_limit_is_handed_over_in_bytes(factory: Factory, minilm: Artifact) -> None:
+def test_the_memory_limit_is_handed_over_in_bytes(factory: CudaRuntime, minilm: Artifact) -> None:
     choice = ProviderChoice("cuda", (CUDA, CPU), gpu_memory_limit_mb=512)
 
     Session.load(minilm, choice, threads=1)
@@ -121,7 +70,7 @@ def test_single_texts_padded_to_a_captured_shape_have_the_same_vectors(
 
 
 def test_a_graph_that_cannot_be_captured_runs_without(
-    factory: Factory,
+    factory: CudaRuntime,
     minilm: Artifact,
     text_encoder: TextEncoder,
     caplog: pytest.LogCaptureFixture,
@@ -137,7 +86,7 @@ def test_a_graph_that_cannot_be_captured_runs_without(
 
 
 def test_a_gpu_that_falls_back_to_the_cpu_in_silence_is_refused(
-    factory: Factory, minilm: Artifact
+    factory: CudaRuntime, minilm: Artifact
 ) -> None:
     factory.comes = CPU
 
@@ -146,7 +95,7 @@ def test_a_gpu_that_falls_back_to_the_cpu_in_silence_is_refused(
 
 
 def test_the_library_that_a_provider_missed_is_named(
-    factory: Factory, minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+    factory: CudaRuntime, minilm: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factory.comes = CPU
     fault = Fault(f"{CUDA} cannot be loaded: libcublasLt.so.13: no such file", "Install it")
@@ -157,7 +106,7 @@ def test_the_library_that_a_provider_missed_is_named(
 
 
 def test_what_onnxruntime_says_is_passed_on_where_no_library_is_missing(
-    factory: Factory, minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+    factory: CudaRuntime, minilm: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factory.fails = "CUDA failure 2: out of memory"
     monkeypatch.setattr("vla_embeddings.runtime.gpu_session.find_missing_library", lambda *_: None)
@@ -170,7 +119,7 @@ def test_what_onnxruntime_says_is_passed_on_where_no_library_is_missing(
 
 
 def test_tensorrt_loads_the_engine_in_place_of_the_graph_and_cuts_what_is_too_large(
-    factory: Factory, minilm: Artifact, text_encoder: TextEncoder, tmp_path: Path
+    factory: CudaRuntime, minilm: Artifact, text_encoder: TextEncoder, tmp_path: Path
 ) -> None:
     engine = tmp_path / "engine.onnx"
     engine.symlink_to(minilm.graph)

@@ -3,8 +3,9 @@
 import asyncio
 import dataclasses
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,7 +116,8 @@ def backfill(
                     engine=doing,
                 )
 
-    report = asyncio.run(run())
+    with redirect_stdout(sys.stderr):  # Ray prints there when a process of its own dies
+        report = asyncio.run(run())
     if as_json:
         print_json({**dataclasses.asdict(report), "rows_per_second": report.rows_per_second})
     else:

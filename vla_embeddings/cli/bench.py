@@ -46,12 +46,12 @@ def latency(json: Json = False) -> None:
     Instructions have 12 tokens; the image is a 640x480 JPEG, timed from its bytes. Nothing is
     cached. Measures the CPU, and the GPU where EMBEDDING_DEVICE chooses one.
     """
-    from vla_embeddings.latency import installed, measure
+    from vla_embeddings.latency import RUNS_IN, installed, measure
 
     works: list[tuple[Artifact, Device]] = [
         (artifact, device)
         for device in _devices()
-        for artifact in installed(embedding_config, device)
+        for artifact in installed(embedding_config, RUNS_IN[device])
     ]
     rows = []
     with progress_bars() as progress:

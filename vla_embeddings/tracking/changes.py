@@ -51,7 +51,7 @@ def compare(old: Run, new: Run) -> list[Change]:
     if len(machines) > 1:
         raise InvalidInput(
             f"Expected two runs of one machine; got {' and '.join(sorted(machines))}. "
-            "Run both commits on the same one."
+            "Run both commits on the same one, and name files of that one alone."
         )
     pairs = pairs_of(new, old)
     moved = drifts(pairs)

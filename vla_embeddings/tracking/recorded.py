@@ -62,11 +62,13 @@ class Machine:
     cpu: str
     cpus: int
     commit: str
+    gpu: str = ""
+    """Where the models ran on one."""
 
     @property
     def hardware(self) -> str:
         """Equal ones can be compared."""
-        return f"{self.cpu}, {self.cpus} CPUs"
+        return f"{self.cpu}, {self.cpus} CPUs{self.gpu and f', {self.gpu}'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,10 @@
 """Findings as tables."""
 
+from dataclasses import replace
+
 from benchmarks.report.curves import by_chart, series_grid
 from benchmarks.report.document import document_table
+from benchmarks.report.files import pages
 from benchmarks.report.grid import Grid
 from benchmarks.report.markdown_page import markdown
 from benchmarks.report.tables import grids
@@ -32,6 +35,18 @@ def test_a_call_on_a_gpu_fills_the_columns_of_the_gpu() -> None:
         ["fp16, cuda", "", "", "~15 ms", "0.80 ms", "1.04 ms"],
     ]
     assert [cells[6] for cells in rows if cells[1] == "512"] == ["not measured"]
+
+
+def test_suites_of_a_gpu_follow_those_of_the_cpu_and_name_it() -> None:
+    on_gpu = row(ONE_INSTRUCTION, "ours fp16, cuda", 0.8, document=3)
+    measured = result("latency-gpu", Findings([on_gpu], [], []))
+    machine = replace(measured.machine, gpu="NVIDIA H100, driver 580.1")
+    pages_of = pages([replace(measured, machine=machine), *RESULTS])
+    text = pages_of["README.md"]
+    assert text.index("## Latency\n") < text.index("## Latency on a GPU\n")
+    assert text.index("## Latency on a GPU\n") < text.index("## Throughput\n")
+    assert "NVIDIA H100, driver 580.1" in text
+    assert "NVIDIA H100, driver 580.1 (Example CPU, 2 CPUs)" in pages_of["index.html"]
 
 
 def test_a_suites_tables_show_figures_charts_verdicts_and_who_was_missing() -> None:
