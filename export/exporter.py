@@ -15,10 +15,18 @@ from vla_embeddings.export.graphs import OPSET, export_graph, fuse_graph
 from vla_embeddings.export.parity import Inputs, encode, measure, require, save_samples
 from vla_embeddings.export.precisions import count_operators, write_precision
 from vla_embeddings.export.provenance import exporter_digest, tool_versions
-from vla_embeddings.export.quantization import INT8_OPERATORS
+from vla_embeddings.export.quantization import INT8_OPERATORS, RECIPES
+from vla_embeddings.export.quantized import read_quantization
 from vla_embeddings.export.references import Reference, load_reference
 from vla_embeddings.export.samples import graph_inputs, parity_samples
-from vla_embeddings.models import Artifact, ArtifactStore, Manifest, Model, Precision
+from vla_embeddings.models import (
+    Artifact,
+    ArtifactStore,
+    Manifest,
+    Model,
+    Precision,
+    Quantization,
+)
 from vla_embeddings.models.manifest import UNPROVEN
 from vla_embeddings.models.store import MANIFEST, PARITY, TOKENIZER, record_files
 
@@ -102,11 +110,23 @@ def _publish(
         write_precision(traced, artifact)
         fused_ops = count_operators(artifact.graph, {*draft.fused_ops, *INT8_OPERATORS})
         save_samples(folder / PARITY, inputs, expected)
-        draft = replace(draft, fused_ops=fused_ops, files=record_files(folder))
+        draft = replace(
+            draft,
+            fused_ops=fused_ops,
+            files=record_files(folder),
+            quantization=_quantization(artifact),
+        )
         parity = measure(encode(Artifact(folder, draft, ""), inputs), expected)
         require(parity, draft)
         (folder / MANIFEST).write_text(replace(draft, parity=parity).to_json())
     return store.open(model, draft.precision)
+
+
+def _quantization(artifact: Artifact) -> Quantization | None:
+    manifest = artifact.manifest
+    if manifest.precision != "int8":
+        return None
+    return read_quantization(artifact.graph, RECIPES[manifest.kind])
 
 
 def _draft(

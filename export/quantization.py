@@ -24,6 +24,8 @@ SMALLEST = 1e-8  # the largest weight of an output that has none
 CONTRIB = "com.microsoft"
 
 INT8_OPERATORS = ("QAttention", "MatMulIntegerToFloat")
+WEIGHTS = "_weight"
+"""Ends the name of a product's weights in 8 bits, after the name of the product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def _round_group(group: Sequence[_Product], seen: Range, wiring: Wiring, recipe:
     terms = quantize(piece, group[0].node.input[0], float(seen.low.min()), float(seen.high.max()))
     for product in group:
         rounded, steps = _round_weights(wiring.constant_of(product.node, 1))
-        values = piece.constant(f"{product.node.name}_weight", rounded)
+        values = piece.constant(f"{product.node.name}{WEIGHTS}", rounded)
         scales = piece.constant(f"{product.node.name}_weight_scale", steps)
         piece.nodes.extend(_sum(product, terms, values, scales))
     return piece

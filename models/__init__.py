@@ -1,6 +1,6 @@
 """Which models there are, and where their exported artefacts lie."""
 
-from vla_embeddings.models.manifest import FileRecord, Manifest, Parity
+from vla_embeddings.models.manifest import FileRecord, Manifest, Parity, Quantization
 from vla_embeddings.models.registry import (
     CLIP_IMAGE,
     CLIP_TEXT,
@@ -30,5 +30,6 @@ __all__ = [
     "Model",
     "Parity",
     "Precision",
+    "Quantization",
     "find_model",
 ]

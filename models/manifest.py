@@ -32,6 +32,22 @@ class Parity:
     min_cosine: float
 
 
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How an int8 graph computes its products by constant matrices, by the names they had."""
+
+    one_term: list[str]
+    """In 8 bits."""
+    two_terms: list[str]
+    """Likewise, with an activation that is the sum of two 8-bit terms."""
+    fp32: list[str]
+    """Left as they were."""
+    alpha: float
+    """SmoothQuant's share of the activations' spread that the weights took over."""
+    two_terms_alpha: float
+    """Likewise of those in two terms."""
+
+
 UNPROVEN = Parity(samples=0, max_abs_delta=float("inf"), min_cosine=0.0)
 
 
@@ -62,6 +78,8 @@ class Manifest:
     """Versions of the packages that made the graph."""
     exporter: str
     """Digest of the export code; another one means the graph may be made differently now."""
+    quantization: Quantization | None = None
+    """None but in int8."""
     format: Literal[1] = FORMAT
 
     @property

@@ -61,6 +61,17 @@ def test_vectors_of_another_length_leave_nothing_written(
     assert not store.root.exists()
 
 
+def test_an_int8_artefact_says_how_it_was_quantised(models_dir: Path, tmp_path: Path) -> None:
+    [(artifact, _)] = ensure_exported(MINILM, ["int8"], ArtifactStore(tmp_path))
+
+    made = ArtifactStore(tmp_path).open(MINILM, "int8").manifest.quantization
+    assert made == artifact.manifest.quantization
+    assert made is not None
+    assert len(made.one_term) == 18
+    assert len(made.two_terms) == 6
+    assert ArtifactStore(models_dir).open(MINILM, "fp32").manifest.quantization is None
+
+
 def test_what_is_up_to_date_is_left_alone(models_dir: Path) -> None:
     store = ArtifactStore(models_dir)
     made = store.open(MINILM, "fp32").graph.stat().st_mtime_ns

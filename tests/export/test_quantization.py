@@ -1,5 +1,6 @@
 """Eight bits keep an encoder's vectors, on every CPU and in every batch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,23 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from benchmarks.inputs import load_inputs
+from benchmarks.quality import (
+    MAX_SPEARMAN_LOST,
+    MIN_NEIGHBOURS_KEPT,
+    MIN_TEXT_COSINE,
+    cosines,
+    neighbours_kept,
+    spearman,
+)
+from benchmarks.size import FULL
 from tests.export.running import run
 from tests.models.artifacts import copy_of, vouch_for
 from vla_embeddings.export.calibration import calibration_feeds, observe
 from vla_embeddings.export.parity import encode, measure
-from vla_embeddings.export.quantization import RECIPES, Recipe, quantize_graph
+from vla_embeddings.export.precisions import count_operators
+from vla_embeddings.export.quantization import INT8_OPERATORS, RECIPES, Recipe, quantize_graph
+from vla_embeddings.export.quantized import read_quantization
 from vla_embeddings.export.smoothing import smoothing_factors
 from vla_embeddings.models import (
     CLIP_IMAGE,
@@ -46,6 +59,16 @@ def quantized(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
         onnx.save(graph, artifact.graph)
         artifacts[model.kind] = vouch_for(artifact)
     return artifacts
+
+
+def _vectors(encoder: TextEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Of texts in short batches of like lengths."""
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    vectors = np.empty((len(texts), MINILM.dimension), np.float32)
+    for start in range(0, len(order), 32):
+        places = order[start : start + 32]
+        vectors[places] = encoder.encode([texts[place] for place in places])
+    return vectors
 
 
 def _product(weights: NDArray[np.float32], name: str = "product") -> ModelProto:
@@ -102,6 +125,48 @@ def test_every_product_by_a_constant_is_quantized_minilms_ffn_outputs_in_two_ter
     assert operators.count("MatMulIntegerToFloat") == products
     in_fp32 = [node for node in graph.node if node.op_type in ("Attention", "MatMul")]
     assert not [node for node in in_fp32 if node.input[1] in constants]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.kind)
+def test_the_manifest_names_which_products_are_in_how_many_terms(
+    quantized: dict[Kind, Artifact], model: Model
+) -> None:
+    recipe = RECIPES[model.kind]
+
+    found = read_quantization(quantized[model.kind].graph, recipe)
+
+    assert [name.endswith(recipe.wide) for name in found.two_terms] == [True] * len(recipe.wide)
+    assert found.fp32 == []
+    products = count_operators(quantized[model.kind].graph, INT8_OPERATORS)
+    assert len(found.one_term) + 2 * len(found.two_terms) == sum(products.values())
+    assert (found.alpha, found.two_terms_alpha) == (recipe.alpha, recipe.wide_alpha)
+
+
+def test_a_product_that_stayed_in_fp32_is_named(quantized: dict[Kind, Artifact]) -> None:
+    fp32 = quantized["text"].graph.with_name("fp32.onnx")
+    onnx.save(_product(np.ones((4, 3), np.float32), "layer.0/output"), fp32)
+
+    assert read_quantization(fp32, Recipe(0.5)).fp32 == ["layer.0/output"]
+
+
+def test_real_instructions_keep_their_neighbours_and_peoples_judgement(
+    quantized: dict[Kind, Artifact], text_encoder: TextEncoder, shared_data: Path
+) -> None:
+    """The bounds of docs/adr/0004-int8.md, on 5,000 of them and 1,500 pairs of sentences."""
+    inputs = load_inputs(FULL, data=shared_data)
+    texts = inputs.instructions[: FULL.neighbour_texts]
+    first, second, scores = zip(*inputs.pairs, strict=True)
+    int8 = TextEncoder.load(quantized["text"], CPU_CHOICE, threads=2)
+
+    exact, rounded = _vectors(text_encoder, texts), _vectors(int8, texts)
+    judgements = [
+        spearman(cosines(_vectors(each, first), _vectors(each, second)).tolist(), scores)
+        for each in (text_encoder, int8)
+    ]
+
+    assert np.percentile(cosines(exact, rounded), 1) >= MIN_TEXT_COSINE
+    assert neighbours_kept(exact, rounded) >= MIN_NEIGHBOURS_KEPT
+    assert judgements[1] >= judgements[0] - MAX_SPEARMAN_LOST
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.kind)
