@@ -34,7 +34,7 @@ def test_what_is_no_manifest_is_refused(text: str) -> None:
         Manifest.from_json(text)
 
 
-@pytest.mark.parametrize("name", [name for name in _fields() if name != "format"])
+@pytest.mark.parametrize("name", sorted(_fields().keys() - {"format", "quantization"}))
 def test_a_missing_field_is_named(name: str) -> None:
     fields = _fields()
     del fields[name]
