@@ -130,7 +130,7 @@ def _print(results: Sequence[Result]) -> None:
         console.width = WIDE
     for result in results:
         console.rule(result.suite)
-        for grid in grids(result.findings):
+        for grid in grids(result):
             console.print(grid.for_terminal())
     console.print(describe(results[0].machine), highlight=False)
 

@@ -1,59 +1,77 @@
-"""One work's figures as bars, the best first."""
+"""One work's figures beside each other, the best first, and the scale they are drawn to."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from benchmarks.report.markup import Attributes, Markup, percent, tag
+from benchmarks.report.contenders import Kind, kind_of, limits
+from benchmarks.report.weights import cosine
 from benchmarks.report.words import quantity, share, spread_range
-from benchmarks.results import Row
+from benchmarks.results import Result, Row, Unit
+from benchmarks.spread import Spread
 
-HEIGHT = 10
-LEAST = 0.004
-"""Share of the width that shows there is a bar at all."""
-
-
-def bar_chart(rows: Sequence[Row]) -> Markup:
-    """A bar for each row, from zero, with its range; and the document's figure as a line."""
-    top = max(max(row.figure.high, row.figure.median, row.document or 0) for row in rows) or 1
-    faster_first = sorted(rows, key=lambda row: row.figure.median, reverse=rows[0].unit == "/s")
-    limits = {row.limit for row in rows}
-    items = [_item(row, top, limit=row.subject in limits) for row in faster_first]
-    return tag("ol", {"class": "bars"}, *items)
+DOCUMENT = "platform document"
 
 
-def _item(row: Row, top: float, *, limit: bool) -> Markup:
-    value = quantity(row.figure.median, row.unit)
-    return tag(
-        "li",
-        {"class": "limit" if limit else "ours" if row.subject.startswith("ours") else "peer"},
-        tag("span", {"class": "name"}, row.subject),
-        tag("span", {"class": "value"}, value),
-        tag("svg", {"height": HEIGHT, "aria-hidden": "true"}, *_marks(row, top)),
-    )
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One figure."""
+
+    name: str
+    kind: Kind | Literal["document"]
+    figure: Spread
+    text: str
+    label: str
+    """What it says when pointed at."""
 
 
-def _marks(row: Row, top: float) -> list[Markup]:
-    attributes: Attributes = {
-        "class": "bar",
-        "width": percent(max(row.figure.median / top, LEAST)),
-        "height": HEIGHT,
-        "rx": 2,
-        "data-label": _label(row),
-    }
-    marks = [tag("rect", attributes)]
-    if row.figure.low != row.figure.high:
-        ends = {"x1": percent(max(row.figure.low / top, 0)), "x2": percent(row.figure.high / top)}
-        middle = HEIGHT / 2
-        marks.append(tag("line", {"class": "range", **ends, "y1": middle, "y2": middle}))
-    if row.document is not None:
-        place = percent(row.document / top)
-        marks.append(
-            tag("line", {"class": "document", "x1": place, "x2": place, "y1": 0, "y2": HEIGHT})
-        )
-    return marks
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """All figures of a work."""
+
+    bars: Sequence[Bar]
+    top: float
+    """Where the scale ends: the longest bar is a contender's, and a limit may lie beyond it."""
+
+    def has(self, kind: Kind | Literal["document"]) -> bool:
+        """Whether one is of this kind."""
+        return any(bar.kind == kind for bar in self.bars)
+
+    def beyond(self, bar: Bar) -> bool:
+        """Whether it is off the scale."""
+        return bar.figure.median > self.top
+
+    @property
+    def document(self) -> float | None:
+        """The document's figure where it is on the scale."""
+        found = [bar for bar in self.bars if bar.kind == "document" and not self.beyond(bar)]
+        return found[0].figure.median if found else None
 
 
-def _label(row: Row) -> str:
-    lines = [f"{row.subject}: {quantity(row.figure.median, row.unit)}"]
+def bars_of(rows: Sequence[Row], result: Result) -> Bars:
+    """A bar for each row, in one unit, and one for what the platform's document says."""
+    machine, unit = limits(result.findings), rows[0].unit
+    bars = [_bar(row, kind_of(row.subject, machine), result) for row in rows]
+    top = max(max(bar.figure.high, bar.figure.median) for bar in bars if bar.kind != "limit")
+    said = {row.document for row in rows if row.document is not None}
+    bars += [_document(figure, unit) for figure in said]
+    bars.sort(key=lambda bar: bar.figure.median, reverse=unit == "/s")
+    return Bars(bars, top or 1)
+
+
+def _bar(row: Row, kind: Kind, result: Result) -> Bar:
+    text = quantity(row.figure.median, row.unit)
+    return Bar(row.subject, kind, row.figure, text, _label(row, text, result))
+
+
+def _document(figure: float, unit: Unit) -> Bar:
+    text = f"~{figure:g} {unit}"
+    spread = Spread(figure, figure, figure)
+    return Bar(DOCUMENT, "document", spread, text, f"{DOCUMENT}: {text}")
+
+
+def _label(row: Row, text: str, result: Result) -> str:
+    lines = [f"{row.subject}: {text}"]
     if spread := spread_range(row.figure, row.unit):
         lines.append(f"range {spread} {row.unit}".strip())
     if row.p90 is not None:
@@ -61,5 +79,5 @@ def _label(row: Row) -> str:
     if row.share is not None:
         lines.append(share(row))
     if row.quality is not None:
-        lines.append(f"cosine {row.quality:.5f}")
+        lines.append(f"cosine {cosine(row, result)}")
     return "\n".join(lines)

@@ -2,83 +2,105 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from benchmarks.report.bars import bar_chart
+from benchmarks.report.bar_chart import bar_chart
+from benchmarks.report.bars import Bars, bars_of
+from benchmarks.report.contenders import is_ours
 from benchmarks.report.curves import by_chart, series_grid, title_of
-from benchmarks.report.figure import Figure
+from benchmarks.report.figure import Figure, facts
+from benchmarks.report.image_cost import CHART as IMAGE_COST
+from benchmarks.report.image_cost import image_cost
 from benchmarks.report.lines import line_chart
-from benchmarks.report.stack import stacked_bars
+from benchmarks.report.markup import joined
 from benchmarks.report.tables import figures
-from benchmarks.report.words import capitalized, rounded
-from benchmarks.results import Findings, Row, Series
+from benchmarks.report.words import capitalized, quantity
+from benchmarks.results import Findings, Result, Row, Series, Unit
 
-STACKED = ("image-cost",)
-"""Charts whose series are parts of a whole."""
+DIFFERENCE = "added "
+"""Begins the name of what is no contender, but the difference between two."""
 
 
-def charts(findings: Findings) -> Iterator[Figure]:
-    """One for each work with figures to compare, then one for each chart's series."""
-    for rows in _compared(findings):
-        yield _of_rows(rows)
-    for series in by_chart(findings.series).values():
-        yield _of_series(series)
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A work that bars can show."""
+
+    drawn: list[Row]
+    beside: list[Row]
+    """What else is known of it, in other units or as a difference."""
+
+
+def comparisons(result: Result) -> Iterator[Figure]:
+    """One for each work with figures to compare."""
+    for compared in _compared(result.findings):
+        yield _of_rows(compared, result)
+
+
+def curves(findings: Findings) -> Iterator[Figure]:
+    """One for each chart's series."""
+    for name, series in by_chart(findings.series).items():
+        yield image_cost(series, findings.rows) if name == IMAGE_COST else _of_series(series)
 
 
 def without_chart(findings: Findings) -> list[Row]:
     """Those that neither a chart nor a verdict shows."""
     judged = {(each.work, each.subject) for each in findings.verdicts if each.against is None}
-    drawn = {(row.work, row.unit) for rows in _compared(findings) for row in rows}
+    shown = {each.drawn[0].work for each in _compared(findings)}
     return [
         row
         for row in findings.rows
-        if (row.work, row.unit) not in drawn and (row.work, row.subject) not in judged
+        if row.work not in shown and (row.work, row.subject) not in judged
     ]
 
 
-def _compared(findings: Findings) -> list[list[Row]]:
+def _compared(findings: Findings) -> list[Compared]:
     """Works for bars: amounts, of others besides us."""
-    return [rows for rows in _by_work(findings.rows) if _comparable(rows)]
+    works: dict[str, list[Row]] = {}
+    for row in findings.rows:
+        works.setdefault(row.work, []).append(row)
+    return [found for rows in works.values() if (found := _split(rows)) is not None]
 
 
-def _by_work(rows: Sequence[Row]) -> list[list[Row]]:
-    """Those of a work in one unit."""
-    works: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        works.setdefault((row.work, row.unit), []).append(row)
-    return list(works.values())
+def _split(rows: Sequence[Row]) -> Compared | None:
+    """The first unit whose figures can be compared, and the rest; None where there is none."""
+    for unit in dict.fromkeys(row.unit for row in rows):
+        drawn = [row for row in rows if row.unit == unit and not _is_difference(row)]
+        if _comparable(drawn):
+            return Compared(drawn, [row for row in rows if row not in drawn])
+    return None
+
+
+def _is_difference(row: Row) -> bool:
+    return row.subject.startswith(DIFFERENCE)
 
 
 def _comparable(rows: Sequence[Row]) -> bool:
     """Shares and cosines would look all alike as bars."""
     measured = all(math.isfinite(row.figure.median) for row in rows)
-    ours = [row.subject.startswith("ours") for row in rows]
+    ours = [is_ours(row.subject) for row in rows]
     return any(ours) and not all(ours) and rows[0].unit != "" and measured
 
 
-def _of_rows(rows: Sequence[Row]) -> Figure:
-    better = "more is better" if rows[0].unit == "/s" else "less is better"
-    note = f"Median, with the middle half of the measurements; {better}."
-    if rows[0].document is not None:
-        note += " The upright line is the platform document's figure."
-    if any(row.limit is not None for row in rows):
-        note += " What the machine can do at best has a colour of its own."
-    return Figure(capitalized(rows[0].work), note, bar_chart(rows), figures(rows))
+def _of_rows(compared: Compared, result: Result) -> Figure:
+    work, bars = compared.drawn[0].work, bars_of(compared.drawn, result)
+    beside = {row.subject: quantity(row.figure.median, row.unit) for row in compared.beside}
+    drawing = joined(bar_chart(bars), facts(beside) if beside else "")
+    data = figures([*compared.drawn, *compared.beside], result)
+    return Figure(capitalized(work), _note(bars, compared.drawn[0].unit), drawing, data)
+
+
+def _note(bars: Bars, unit: Unit) -> str:
+    better = "more is better" if unit == "/s" else "less is better"
+    sentences = [f"Median, with the middle half of the measurements; {better}."]
+    if bars.has("document"):
+        sentences.append("Red is the platform document's figure.")
+    if bars.has("limit"):
+        sentences.append("Ochre is what the machine can do at best.")
+    if any(map(bars.beyond, bars.bars)):
+        sentences.append("Arrows point off the scale.")
+    return " ".join(sentences)
 
 
 def _of_series(series: Sequence[Series]) -> Figure:
     title = title_of(series[0].chart)
-    stacked = series[0].chart in STACKED
-    drawing = stacked_bars(_wholes(series), series[0].y) if stacked else line_chart(series, title)
-    return Figure(title.name, title.note, drawing, series_grid(series))
-
-
-def _wholes(series: Sequence[Series]) -> dict[str, dict[str, float]]:
-    """For each x the parts that the series are."""
-    parts = {each.subject: dict(each.points) for each in series}
-    chosen = sorted({x for points in parts.values() for x in points})
-    return {
-        f"{series[0].x}: {rounded(x)}": {
-            name: points[x] for name, points in parts.items() if x in points
-        }
-        for x in chosen
-    }
+    return Figure(title.name, title.note, line_chart(series, title), series_grid(series))

@@ -2,16 +2,31 @@
 
 from collections.abc import Sequence
 
+from benchmarks.contest import COMPARED
 from benchmarks.machine import Machine
 from benchmarks.report.grid import Grid
+from benchmarks.report.weights import untrained_models
 from benchmarks.results import Result
 
 METHOD = (
-    "Figures are medians; the range is that of the quartiles, for a ratio the median's 99 % "
-    "confidence interval over the turns. All contenders of a table take turns on the same inputs "
-    "with the same weights, as many threads as there are CPUs, and never two at once. Cosine is "
-    "the lowest to our fp32 vectors. Untrained weights make no difference to speed."
+    "Figures are medians unless their name says otherwise; recall is the mean of all queries. The "
+    "range is from the first to the third quartile; for a ratio or a difference of two contenders "
+    "it is the median's 99 % confidence interval over the turns, and for recall and memory over "
+    "calls the lowest and the highest. Where others stand beside ours, they take turns with it on "
+    "the same inputs, never two at once; models have the same weights and as many threads as "
+    f"there are CPUs. Cosine is the lowest of {COMPARED} inputs' to our fp32 vectors; neighbours "
+    "kept is the share of each instruction's ten nearest that are its nearest in fp32, too."
 )
+CARRIED_OVER = "its cosines are those of seeded weights, which do not carry over to trained ones"
+
+
+def method(results: Sequence[Result]) -> str:
+    """How the figures came about, and which say nothing of trained weights."""
+    named = " and ".join(untrained_models(results))
+    if not named:
+        return METHOD
+    untrained = f"The weights of {named} are untrained; that changes no speed, but {CARRIED_OVER}."
+    return f"{METHOD} {untrained}"
 
 
 def conditions(results: Sequence[Result]) -> Grid:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks.report.contenders import is_ours
 from benchmarks.report.grid import Grid
 from benchmarks.report.words import capitalized, rounded
 from benchmarks.results import Series
@@ -15,6 +16,10 @@ class Title:
 
     name: str
     note: str
+    even: bool = False
+    """Whether x counts what went on evenly, such as calls one after the other."""
+    from_zero: bool = False
+    """Whether y is to be seen in its true proportion."""
 
 
 TITLES: Mapping[str, Title] = {
@@ -37,12 +42,17 @@ TITLES: Mapping[str, Title] = {
     "memory-calls": Title(
         "Memory over calls",
         "Resident memory, with texts of mixed lengths and images of mixed sizes.",
+        even=True,
+        from_zero=True,
     ),
-    "image-cost": Title("What one image costs", "Where the milliseconds of one call go."),
+    "image-cost": Title(
+        "What one image costs", "Where the milliseconds of one call with a JPEG go."
+    ),
     "cache-faults": Title(
         "The cache when Redis fails",
         "One look-up after another, from the first that meets the fault, beside a Redis that is "
         "well.",
+        even=True,
     ),
 }
 """Of the charts known by name; any other is called by its id."""
@@ -56,7 +66,7 @@ def title_of(chart: str) -> Title:
 def by_chart(series: Sequence[Series]) -> dict[str, list[Series]]:
     """The series of each chart, ours first, with the points that can be drawn."""
     charts: dict[str, list[Series]] = {}
-    for each in sorted(series, key=lambda each: not each.subject.startswith("ours")):
+    for each in sorted(series, key=lambda each: not is_ours(each.subject)):
         points = [point for point in each.points if all(map(math.isfinite, point))]
         if points:
             charts.setdefault(each.chart, []).append(replace(each, points=points))

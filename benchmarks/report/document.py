@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.report.grid import Grid
-from benchmarks.report.words import quantity
+from benchmarks.report.weights import cosine
+from benchmarks.report.words import kept, quantity
 from benchmarks.results import Result, Row
 from benchmarks.targets import ONE_IMAGE, ONE_INSTRUCTION
 from vla_embeddings.latency import CPU_MS, GPU_MS
@@ -18,6 +19,8 @@ COLUMNS = (
     "model",
     "dimension",
     "precision",
+    "cosine to fp32",
+    "neighbours kept",
     "CPU p50",
     "CPU p90",
     "document, CPU",
@@ -35,6 +38,8 @@ class Call:
     row: Row
     document: float
     """Milliseconds in the platform's document."""
+    cosine: str
+    """The lowest to our fp32 vectors, marked where the weights are untrained."""
 
     @property
     def precision(self) -> str:
@@ -60,7 +65,7 @@ class Call:
 def calls(results: Sequence[Result]) -> list[Call]:
     """Ours that stand beside the document's figures: first on the CPU, model by model."""
     found = [
-        Call(MODELS[row.work], row, row.document)
+        Call(MODELS[row.work], row, row.document, cosine(row, result))
         for result in results
         for row in result.findings.rows
         if row.work in MODELS and row.subject.startswith(OURS) and row.document is not None
@@ -73,7 +78,7 @@ def document_table(results: Sequence[Result]) -> Grid | None:
     """A row for each model and precision that was measured; None where none was."""
     found = calls(results)
     rows = [_cells(call, missing=_missing(call.model, found)) for call in found]
-    return Grid("The document's table", COLUMNS, {"": rows}) if rows else None
+    return Grid("The document's table", COLUMNS, {"": rows}, wide=True) if rows else None
 
 
 def _cells(call: Call, *, missing: str) -> list[str]:
@@ -83,6 +88,8 @@ def _cells(call: Call, *, missing: str) -> list[str]:
         model.name,
         str(model.dimension),
         call.precision,
+        call.cosine,
+        kept(call.row),
         *on_cpu,
         f"~{CPU_MS[model.kind]:g} ms",
         *on_gpu,

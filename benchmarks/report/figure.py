@@ -1,6 +1,6 @@
 """A chart with its caption, its legend and the table of its data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.report.grid import Grid
@@ -21,6 +21,25 @@ SHAPES = (
     "M-5-4-4-5 0-1 4-5 5-4 1 0 5 4 4 5 0 1-4 5-5 4-1 0Z",
     "M0-5 1.5-1.5 5 0 1.5 1.5 0 5-1.5 1.5-5 0-1.5-1.5Z",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the subject of a number is drawn."""
+
+    number: int
+    muted: bool = False
+    """Whether it steps back behind others."""
+
+    @property
+    def colour(self) -> str:
+        """Its class."""
+        return f"colour-{self.number % SLOTS + 1}{' muted' if self.muted else ''}"
+
+    @property
+    def shape(self) -> str:
+        """Of its marks, as a reference."""
+        return f"#shape-{self.number % SLOTS + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +64,32 @@ def show(figure: Figure, identity: str) -> Markup:
     )
 
 
-def legend(subjects: Sequence[str], *, shapes: bool) -> Markup:
+def legend(subjects: Mapping[str, Look], *, shapes: bool) -> Markup:
     """The colours of the subjects, with the shapes of their marks or as plain squares."""
     return tag(
         "ul",
         {"class": "legend"},
-        *[
-            tag("li", {}, _key(number, shapes=shapes), subject)
-            for number, subject in enumerate(subjects)
-        ],
+        *[tag("li", {}, _key(look, shapes=shapes), subject) for subject, look in subjects.items()],
     )
 
 
-def colour(number: int) -> str:
-    """The class of the subject of that number."""
-    return f"colour-{number % SLOTS + 1}"
+def facts(said: Mapping[str, str]) -> Markup:
+    """What is known besides, in words: names and values."""
+    pairs = [
+        tag("div", {}, tag("dt", {}, name), tag("dd", {}, text)) for name, text in said.items()
+    ]
+    return tag("dl", {"class": "facts"}, *pairs)
 
 
-def mark(number: int, x: str, y: str, label: str) -> Markup:
-    """The shape of the subject of that number, with what it says when pointed at."""
-    return tag("use", {**_shape(number, x, y), "data-label": label})
+def mark(look: Look, x: str, y: str, label: str) -> Markup:
+    """Its shape, with what it says when pointed at."""
+    return tag("use", {**_shape(look, x, y), "data-label": label})
 
 
-def dot(number: int, x: str, y: str, label: str) -> Markup:
+def dot(look: Look, x: str, y: str, label: str) -> Markup:
     """Likewise where there is no room for shapes."""
     place: Attributes = {"cx": x, "cy": y, "r": 2.5}
-    return tag("circle", {"class": f"mark {colour(number)}", **place, "data-label": label})
+    return tag("circle", {"class": f"mark {look.colour}", **place, "data-label": label})
 
 
 def shapes() -> Markup:
@@ -82,15 +101,14 @@ def shapes() -> Markup:
     return tag("svg", {"class": "shapes", "aria-hidden": "true"}, tag("defs", {}, *drawn))
 
 
-def _shape(number: int, x: str, y: str) -> dict[str, str]:
-    href = f"#shape-{number % SLOTS + 1}"
-    return {"class": f"mark {colour(number)}", "href": href, "x": x, "y": y}
+def _shape(look: Look, x: str, y: str) -> dict[str, str]:
+    return {"class": f"mark {look.colour}", "href": look.shape, "x": x, "y": y}
 
 
-def _key(number: int, *, shapes: bool) -> Markup:
+def _key(look: Look, *, shapes: bool) -> Markup:
     key = (
-        tag("use", _shape(number, "50%", "50%"))
+        tag("use", _shape(look, "50%", "50%"))
         if shapes
-        else tag("rect", {"class": f"bar {colour(number)}", "width": "100%", "height": "100%"})
+        else tag("rect", {"class": f"bar {look.colour}", "width": "100%", "height": "100%"})
     )
     return tag("svg", {"class": "key", "aria-hidden": "true"}, joined(key))

@@ -23,6 +23,8 @@ class Grid:
     sections: Mapping[str, Sequence[Sequence[str]]]
     words: int = 1
     """How many of the columns are words."""
+    wide: bool = False
+    """Whether a narrow page is to show each row as a block, whose cells name their columns."""
 
     def for_terminal(self) -> Group:
         """A table for each section, with the verdicts in colour."""

@@ -15,7 +15,8 @@ def html_table(grid: Grid) -> Markup:
         for number, name in enumerate(grid.columns)
     ]
     bodies = [_body(heading, rows, grid) for heading, rows in grid.sections.items()]
-    table = tag("table", {}, tag("thead", {}, tag("tr", {}, *head)), *bodies)
+    kind = {"class": "wide"} if grid.wide else {}
+    table = tag("table", kind, tag("thead", {}, tag("tr", {}, *head)), *bodies)
     # A box that scrolls must be reachable by the keyboard.
     box: Attributes = {
         "class": "scroll",
@@ -40,9 +41,10 @@ def _row(cells: Sequence[str], grid: Grid) -> Markup:
 
 
 def _cell(cell: str, number: int, grid: Grid) -> Markup:
+    named = {"data-column": grid.columns[number]} if grid.wide else {}
     if cell in VERDICTS:
-        return tag("td", {"class": cell.lower()}, VERDICTS[cell])
-    return tag("td", _kind(number, grid), cell)
+        return tag("td", {"class": cell.lower(), **named}, VERDICTS[cell])
+    return tag("td", {**_kind(number, grid), **named}, cell)
 
 
 def _kind(number: int, grid: Grid) -> dict[str, str]:

@@ -5,10 +5,11 @@ Whatever lies on the x axis is placed in percent; only the lines themselves are 
 
 from collections.abc import Sequence
 
+from benchmarks.report.contenders import is_ours
 from benchmarks.report.curves import Title
-from benchmarks.report.figure import colour, dot, legend, mark
+from benchmarks.report.figure import Look, dot, legend, mark
 from benchmarks.report.markup import Attributes, Markup, joined, percent, tag
-from benchmarks.report.scale import Scale, scale_over, scale_through
+from benchmarks.report.scale import Scale, scale_from_zero, scale_over, scale_through
 from benchmarks.report.words import rounded
 from benchmarks.results import Series
 
@@ -18,25 +19,37 @@ ROOMY = 20
 
 
 def line_chart(series: Sequence[Series], title: Title) -> Markup:
-    """All series of a chart, with axes and a legend."""
+    """All series of a chart, with axes and a legend; ours stand out from any others."""
     points = [point for each in series for point in each.points]
-    x = scale_through([x for x, _ in points])
-    y = scale_over([y for _, y in points])
+    x = (scale_from_zero if title.even else scale_through)([x for x, _ in points])
+    y = (scale_from_zero if title.from_zero else scale_over)([y for _, y in points])
+    looks = _looks(series)
+    ours_last = sorted(series, key=lambda each: is_ours(each.subject))
     drawing = tag(
         "svg",
         {"class": "plot", "height": HEIGHT, "role": "img", "aria-label": title.name},
         tag("desc", {}, f"{title.note} {_description(series)}".strip()),
         *[_vertical(x, tick) for tick in x.ticks],
         *[_horizontal(y, tick) for tick in y.ticks],
-        *[_line(each, number, x, y) for number, each in enumerate(series)],
-        *[_marks(each, number, x, y) for number, each in enumerate(series)],
+        *[_line(each, looks[each.subject], x, y) for each in ours_last],
+        *[_marks(each, looks[each.subject], x, y) for each in ours_last],
     )
     return joined(
-        legend([each.subject for each in series], shapes=True),
+        legend(looks, shapes=True),
         tag("p", {"class": "axis"}, series[0].y),
         tag("div", {"class": "axes"}, drawing),
         tag("p", {"class": "axis x"}, series[0].x),
     )
+
+
+def _looks(series: Sequence[Series]) -> dict[str, Look]:
+    """Of each subject; peers are muted beside ours."""
+    subjects = [each.subject for each in series]
+    beside_ours = any(map(is_ours, subjects))
+    return {
+        subject: Look(number, muted=beside_ours and not is_ours(subject))
+        for number, subject in enumerate(subjects)
+    }
 
 
 def _description(series: Sequence[Series]) -> str:
@@ -61,10 +74,10 @@ def _horizontal(scale: Scale, tick: float) -> Markup:
     return joined(line, tag("text", {"x": -8, "y": y + 4, "text-anchor": "end"}, rounded(tick)))
 
 
-def _line(series: Series, number: int, x: Scale, y: Scale) -> Markup:
+def _line(series: Series, look: Look, x: Scale, y: Scale) -> Markup:
     points = " ".join(f"{100 * x.share(a):.2f},{_down(y, b):.2f}" for a, b in series.points)
     attributes = {
-        "class": f"line {colour(number)}",
+        "class": f"line {look.colour}",
         "points": points,
         "vector-effect": "non-scaling-stroke",
     }
@@ -77,12 +90,12 @@ def _line(series: Series, number: int, x: Scale, y: Scale) -> Markup:
     return tag("svg", stretched, tag("polyline", attributes))
 
 
-def _marks(series: Series, number: int, x: Scale, y: Scale) -> Markup:
+def _marks(series: Series, look: Look, x: Scale, y: Scale) -> Markup:
     draw = mark if len(series.points) <= ROOMY else dot
     return joined(
         *[
             draw(
-                number,
+                look,
                 percent(x.share(a)),
                 f"{_down(y, b):.2f}",
                 f"{series.subject}\n{series.x}: {rounded(a)}\n{series.y}: {rounded(b)}",

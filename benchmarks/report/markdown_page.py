@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.report.conditions import METHOD, conditions
+from benchmarks.report.conditions import conditions, method
 from benchmarks.report.document import document_table
 from benchmarks.report.grid import Grid
 from benchmarks.report.page import describe_run
+from benchmarks.report.peers import NOTE, peers
 from benchmarks.report.tables import grids
 from benchmarks.report.words import title_of_suite
 from benchmarks.results import Result
@@ -24,15 +25,17 @@ def markdown(results: Sequence[Result]) -> str:
 def _blocks(results: Sequence[Result]) -> Iterator[str]:
     yield "# Benchmarks"
     yield ORIGIN
-    yield METHOD
+    yield method(results)
     if table := document_table(results):
         yield from _block(table, "##")
     for result in results:
         yield f"## {title_of_suite(result.suite)}"
         yield describe_run(result)
-        for grid in grids(result.findings):
+        for grid in grids(result):
             yield from _block(grid, "###")
     yield from _block(conditions(results), "##")
+    yield from _block(peers(), "##")
+    yield NOTE
 
 
 def _block(grid: Grid, level: str) -> Iterator[str]:

@@ -3,20 +3,23 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from string import Template
 
-from benchmarks.report.charts import charts, without_chart
-from benchmarks.report.conditions import METHOD, conditions, machine_names
+from benchmarks.report.charts import comparisons, curves, without_chart
+from benchmarks.report.conditions import conditions, machine_names, method
 from benchmarks.report.document import document_table
-from benchmarks.report.figure import shapes, show
+from benchmarks.report.figure import Figure, shapes, show
 from benchmarks.report.grid import Grid
 from benchmarks.report.html_table import html_table
 from benchmarks.report.markup import Markup, joined, tag
-from benchmarks.report.tables import figures, not_measured, verdicts
+from benchmarks.report.peers import NOTE, peers
+from benchmarks.report.tables import figures, not_measured
 from benchmarks.report.tiles import tiles
+from benchmarks.report.verdicts import verdicts
 from benchmarks.report.words import capitalized, title_of_suite
 from benchmarks.results import Result
 
@@ -39,12 +42,15 @@ def page(results: Sequence[Result]) -> str:
 
 
 def describe_run(result: Result) -> str:
-    """Size and time of a suite's run, and how busy the machine was."""
+    """Size and time of a suite's run, and how much of the machine it had to share."""
     finished = datetime.fromisoformat(result.finished)
-    return (
+    run = (
         f"{capitalized(result.size)} size, finished {finished:%d %B %Y, %H:%M} in "
-        f"{result.seconds:.0f} s; load {result.machine.load:.1f} before the start."
+        f"{result.seconds:.0f} s"
     )
+    if result.others is None:
+        return f"{run}."
+    return f"{run}; other work took {100 * result.others:.1f} % of the CPUs."
 
 
 def _parts(results: Sequence[Result]) -> Iterator[tuple[str, Markup]]:
@@ -56,23 +62,33 @@ def _parts(results: Sequence[Result]) -> Iterator[tuple[str, Markup]]:
     absences = [(result.suite, each) for result in results for each in result.findings.absences]
     if absences:
         yield "Not measured", _card(not_measured(absences))
-    method = tag("p", {"class": "soft"}, METHOD)
-    yield "How it was measured", joined(method, _card(conditions(results)))
+    yield (
+        "How it was measured",
+        joined(
+            tag("p", {"class": "soft"}, method(results)),
+            _card(conditions(results)),
+            _card(peers(), heading="How peers are set up", note=NOTE),
+        ),
+    )
 
 
 def _suite(result: Result) -> Markup:
-    findings, name = result.findings, result.suite
-    shown = [
-        show(figure, f"{_anchor(name)}-{number}")
-        for number, figure in enumerate(charts(findings), start=1)
-    ]
+    findings = result.findings
+    identities = (f"{_anchor(result.suite)}-{number}" for number in count(1))
+    shown = [_figures(each, identities) for each in (comparisons(result), curves(findings))]
     rest = without_chart(findings)
     return joined(
         tag("p", {"class": "soft"}, describe_run(result)),
-        tag("div", {"class": "cards"}, *shown) if shown else "",
-        _card(verdicts(findings.verdicts), heading="Targets") if findings.verdicts else "",
-        _further(figures(rest), fold=bool(shown)) if rest else "",
+        *shown,
+        _card(verdicts([result]), heading="Targets") if findings.verdicts else "",
+        _further(figures(rest, result), fold=any(shown)) if rest else "",
     )
+
+
+def _figures(found: Iterable[Figure], identities: Iterator[str]) -> Markup:
+    """Of one kind, so that those side by side are alike in height."""
+    cards = [show(figure, next(identities)) for figure in found]
+    return tag("div", {"class": "cards"}, *cards) if cards else joined()
 
 
 def _further(grid: Grid, *, fold: bool) -> Markup:
@@ -82,9 +98,10 @@ def _further(grid: Grid, *, fold: bool) -> Markup:
     return tag("details", {"class": "card", **kept}, summary, html_table(grid))
 
 
-def _card(grid: Grid, heading: str = "") -> Markup:
+def _card(grid: Grid, heading: str = "", note: str = "") -> Markup:
     title = tag("h3", {}, heading) if heading else ""
-    return tag("div", {"class": "card"}, title, html_table(grid))
+    said = tag("p", {"class": "soft"}, note) if note else ""
+    return tag("div", {"class": "card"}, title, said, html_table(grid))
 
 
 def _summary(results: Sequence[Result]) -> Markup:
@@ -93,7 +110,7 @@ def _summary(results: Sequence[Result]) -> Markup:
     reached = f" {len(found) - len(missed)} of {len(found)} targets reached." if found else ""
     return joined(
         tag("p", {}, f"Measured on {machine_names(results)}.{reached}"),
-        _fold(f"{len(missed)} missed", verdicts(missed)) if missed else "",
+        _fold(f"{len(missed)} missed", verdicts(results, missed_only=True)) if missed else "",
     )
 
 

@@ -3,15 +3,21 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from benchmarks.report.conditions import machine_names
+from benchmarks.report.conditions import CARRIED_OVER, machine_names
+from benchmarks.report.contenders import limits
 from benchmarks.report.document import OURS, calls
 from benchmarks.report.grid import Grid
-from benchmarks.report.words import number, quantity
-from benchmarks.results import Result, Verdict
+from benchmarks.report.verdicts import is_share
+from benchmarks.report.weights import untrained_models
+from benchmarks.report.words import kept, number, quantity, share
+from benchmarks.results import Findings, Result
 from vla_embeddings.errors import InvalidInput
 
 BEGIN = "<!-- figures: written by `python -m benchmarks.report` -->"
 END = "<!-- /figures -->"
+
+CALLS = ("one at a time", "p50", "p90", "document", "cosine to fp32", "neighbours kept")
+BULK = ("in bulk", "ours", "times as fast as", "share of the limit")
 
 UNMEASURED = "`make bench` measures it on your machine, beside the libraries it competes with."
 
@@ -39,10 +45,9 @@ def figures(results: Sequence[Result]) -> str:
 
 def _blocks(results: Sequence[Result]) -> Iterator[str]:
     if rows := _calls(results):
-        columns = ("one at a time", "p50", "p90", "document", "cosine to fp32")
-        yield Grid("", columns, {"": rows}).for_markdown()
+        yield Grid("", CALLS, {"": rows}).for_markdown()
     if rows := _bulk(results):
-        yield Grid("", ("in bulk", "ours", "times as fast"), {"": rows}).for_markdown()
+        yield Grid("", BULK, {"": rows}).for_markdown()
     yield _where(results)
 
 
@@ -53,7 +58,8 @@ def _calls(results: Sequence[Result]) -> list[list[str]]:
             call.p50,
             call.p90,
             f"~{call.document:g} ms",
-            f"{call.row.quality:.4f}" if call.row.quality is not None else "",
+            call.cosine,
+            kept(call.row),
         ]
         for call in calls(results)
     ]
@@ -66,20 +72,22 @@ def _bulk(results: Sequence[Result]) -> list[list[str]]:
             f"{row.work}, {row.subject.removeprefix(OURS)}",
             quantity(row.figure.median, "/s"),
             peers,
+            share(row),
         ]
         for result in results
         if result.suite == "throughput"
         for row in result.findings.rows
         if row.subject.startswith(OURS)
-        if (peers := _times(result.findings.verdicts, row.work, row.subject))
+        if (peers := _times(result.findings, row.work, row.subject))
     ]
 
 
-def _times(verdicts: Sequence[Verdict], work: str, subject: str) -> str:
+def _times(findings: Findings, work: str, subject: str) -> str:
+    machine = limits(findings)
     return ", ".join(
-        f"{number(verdict.figure.median, 'x')}x {verdict.against}"
-        for verdict in verdicts
-        if (verdict.work, verdict.subject) == (work, subject)
+        f"{verdict.against}: {number(verdict.figure.median, verdict.unit)}"
+        for verdict in findings.verdicts
+        if (verdict.work, verdict.subject) == (work, subject) and not is_share(verdict, machine)
     )
 
 
@@ -93,7 +101,9 @@ def _where(results: Sequence[Result]) -> str:
 
 
 def _untrained(results: Sequence[Result]) -> str:
-    """Speed is the same, but what comes out means nothing."""
-    models = {m for each in results for m, kind in each.weights.items() if kind == "untrained"}
-    named = " and ".join(sorted(models))
-    return f" Untrained weights for {named}, which is no faster or slower for it." if named else ""
+    named = " and ".join(untrained_models(results))
+    if not named:
+        return ""
+    return (
+        f" Untrained weights for {named}, which is no faster or slower for it, but {CARRIED_OVER}."
+    )

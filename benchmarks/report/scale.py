@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 STEPS = (1, 2, 5)
@@ -52,6 +52,16 @@ def scale_over(values: Sequence[float]) -> Scale:
         return _logarithmic(low, high)
     if 0 < low < high / 2 or low == high:
         low = min(low, 0)
+    return _linear(low, high)
+
+
+def scale_from_zero(values: Sequence[float]) -> Scale:
+    """The axis of what is to be seen in its true proportion, such as memory: never logarithmic."""
+    return _linear(min(0, *values), max(0, *values))
+
+
+def _linear(low: float, high: float) -> Scale:
+    """Between the round values around both."""
     step = _round_step((high - low) / 5 or 1)
     first, last = math.floor(low / step), math.ceil(high / step)
     ticks = [number * step for number in range(first, max(last, first + 1) + 1)]
@@ -69,8 +79,16 @@ def _logarithmic(low: float, high: float) -> Scale:
     start = max(index for index, each in enumerate(rounds) if each <= low)
     end = min(index for index, each in enumerate(rounds) if each >= high)
     ticks = rounds[start : end + 1]
-    powers = [10.0**exponent for exponent in exponents if ticks[0] <= 10.0**exponent <= ticks[-1]]
-    return Scale(ticks[0], ticks[-1], True, powers if len(ticks) > FEW else ticks)
+    scale = Scale(ticks[0], ticks[-1], True, ticks)
+    return scale if len(ticks) <= FEW else replace(scale, ticks=_ends_and_powers(scale))
+
+
+def _ends_and_powers(scale: Scale) -> list[float]:
+    """The powers of ten that leave room for the names of both ends, and these."""
+    exponents = range(math.ceil(math.log10(scale.low)), math.floor(math.log10(scale.high)) + 1)
+    powers = [10.0**exponent for exponent in exponents]
+    between = [each for each in powers if APART <= scale.share(each) <= 1 - APART]
+    return [scale.low, *between, scale.high]
 
 
 def _round_step(least: float) -> float:

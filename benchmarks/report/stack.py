@@ -1,8 +1,9 @@
 """Parts of a whole as stacked bars."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from benchmarks.report.figure import colour, legend
+from benchmarks.report.figure import Look, legend
 from benchmarks.report.markup import Attributes, Markup, joined, percent, tag
 from benchmarks.report.words import rounded
 
@@ -12,24 +13,35 @@ Parts = Mapping[str, float]
 """What a whole consists of."""
 
 
-def stacked_bars(wholes: Mapping[str, Parts], unit: str) -> Markup:
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One bar."""
+
+    name: str
+    parts: Parts
+    total: str
+    """In words: it may have been measured by itself, and not be the sum of the parts."""
+
+
+def stacked_bars(wholes: Sequence[Whole], unit: str) -> Markup:
     """A bar for each whole, as long as its parts together; a part's colour is the same in all."""
-    names = list(dict.fromkeys(name for parts in wholes.values() for name in parts))
-    top = max(map(_total, wholes.values())) or 1
-    bars = [_bar(whole, parts, names, unit, top) for whole, parts in wholes.items()]
-    return joined(legend(names, shapes=False), tag("ol", {"class": "bars"}, *bars))
+    names = list(dict.fromkeys(name for whole in wholes for name in whole.parts))
+    top = max(_total(whole.parts) for whole in wholes) or 1
+    bars = [_bar(whole, names, unit, top) for whole in wholes]
+    looks = {name: Look(number) for number, name in enumerate(names)}
+    return joined(legend(looks, shapes=False), tag("ol", {"class": "bars"}, *bars))
 
 
-def _bar(whole: str, parts: Parts, names: Sequence[str], unit: str, top: float) -> Markup:
+def _bar(whole: Whole, names: Sequence[str], unit: str, top: float) -> Markup:
     return tag(
         "li",
         {},
-        tag("span", {"class": "name"}, whole),
-        tag("span", {"class": "value"}, f"{rounded(_total(parts))} {unit}"),
+        tag("span", {"class": "name"}, whole.name),
+        tag("span", {"class": "value"}, whole.total),
         tag(
             "svg",
             {"height": HEIGHT, "aria-hidden": "true"},
-            *_segments(parts, names, unit, top),
+            *_segments(whole.parts, names, unit, top),
         ),
     )
 
@@ -41,7 +53,7 @@ def _segments(parts: Parts, names: Sequence[str], unit: str, top: float) -> Iter
         if value <= 0:
             continue
         attributes: Attributes = {
-            "class": f"bar {colour(number)}",
+            "class": f"bar {Look(number).colour}",
             "x": percent(start / top),
             "width": percent(value / top),
             "height": HEIGHT,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.report.document import Call, calls
 from benchmarks.report.markup import Markup, tag
+from benchmarks.report.words import kept
 from benchmarks.results import Result
 
 
@@ -18,5 +19,12 @@ def _tile(call: Call) -> Markup:
         {"class": "card"},
         tag("strong", {}, call.p50),
         tag("span", {}, f"{call.row.work}, {call.precision}"),
+        tag("span", {"class": "soft"}, _quality(call)),
         tag("span", {"class": "soft"}, f"document: ~{call.document:g} ms"),
     )
+
+
+def _quality(call: Call) -> str:
+    """What is left of fp32's vectors and, for instructions, of their neighbours."""
+    neighbours = kept(call.row)
+    return f"cosine {call.cosine}" + (f", {neighbours} of neighbours kept" if neighbours else "")

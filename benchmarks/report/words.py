@@ -36,8 +36,18 @@ def spread_range(spread: Spread, unit: Unit) -> str:
 
 
 def share(row: Row) -> str:
-    """How near it is to which of the machine's limits."""
-    return "" if row.share is None else f"{100 * row.share:.0f} % of {row.limit}"
+    """How near it is to a limit of the machine: a speed as a share, a time as a multiple."""
+    if row.share is None:
+        return ""
+    if row.unit == "/s":
+        return f"{100 * row.share:.0f} % of {row.limit}"
+    times = 1 / row.share
+    return f"{times:.{0 if times >= 10 else 1}f} x the time of {row.limit}"
+
+
+def kept(row: Row) -> str:
+    """The share of nearest neighbours that it keeps; nothing where none was counted."""
+    return "" if row.neighbours is None else f"{100 * row.neighbours:.3g} %"
 
 
 def capitalized(text: str) -> str:

@@ -1,7 +1,9 @@
 """Results of every kind, as suites would leave them."""
 
+from dataclasses import replace
+
 from benchmarks.machine import Machine
-from benchmarks.results import Absence, Findings, Result, Row, Series, Verdict
+from benchmarks.results import Absence, Findings, Result, Row, Series, Unit, Verdict
 from benchmarks.spread import Spread
 from benchmarks.targets import INSTRUCTIONS, ONE_IMAGE, ONE_INSTRUCTION
 
@@ -40,11 +42,18 @@ def row(work: str, subject: str, milliseconds: float, document: float | None = N
     return Row(work, subject, spread, "ms", 1.3 * milliseconds, document, 1.0)
 
 
-def rate(subject: str, vectors: float, share: float | None = None) -> Row:
+def rate(
+    subject: str, vectors: float, share: float | None = None, *, is_limit: bool = False
+) -> Row:
     """Some vectors a second, and which share of the sgemm peak that is."""
     spread = Spread(0.9 * vectors, vectors, 1.1 * vectors)
     limit = None if share is None else "sgemm peak"
-    return Row(INSTRUCTIONS, subject, spread, "/s", share=share, limit=limit)
+    return Row(INSTRUCTIONS, subject, spread, "/s", share=share, limit=limit, is_limit=is_limit)
+
+
+def exactly(work: str, subject: str, figure: float, unit: Unit) -> Row:
+    """A figure without a range."""
+    return Row(work, subject, Spread(figure, figure, figure), unit)
 
 
 def times(subject: str, against: str, ratio: float, bound: float) -> Verdict:
@@ -62,8 +71,8 @@ def line(chart: str, subject: str, factor: float, points: int = 6) -> Series:
 LATENCY = Findings(
     [
         row(ONE_INSTRUCTION, "ours fp32", 3.1, 15),
-        row(ONE_INSTRUCTION, "ours int8", 1.9, 15),
-        row(ONE_INSTRUCTION, "a-library-of-a-long-name 12.34.56 (with its own graph)", 16, 15),
+        replace(row(ONE_INSTRUCTION, "ours int8", 1.9, 15), quality=0.99762, neighbours=0.9557),
+        row(ONE_INSTRUCTION, "a-library-of-a-long-name 12.34.56 (with its own graph)", 12, 15),
         row(ONE_IMAGE, "ours fp32", 62, 50),
         row(ONE_IMAGE, "transformers", 138, 50),
     ],
@@ -79,7 +88,12 @@ LATENCY = Findings(
     ],
 )
 THROUGHPUT = Findings(
-    [rate("ours fp32", 1054, 0.74), rate("fastembed", 251), rate("sgemm peak", 1300)],
+    [
+        rate("ours fp32", 1054, 0.74),
+        rate("fastembed", 251),
+        rate("sgemm peak", 1300),
+        rate("int8 GEMM peak", 13_153, is_limit=True),
+    ],
     [
         times("ours fp32", "fastembed", 4.2, 3.3),
         times("ours fp32", "sgemm peak", 0.74, 0.8),
@@ -87,13 +101,28 @@ THROUGHPUT = Findings(
     [],
 )
 IMAGES = Findings(
-    [],
+    [
+        exactly("cost of a 640x480 JPEG", "ours fp32, decode", 3.0, "ms"),
+        exactly("cost of a 640x480 JPEG", "ours fp32, in all", 66.0, "ms"),
+        exactly("cost of a 640x480 JPEG", "ours int8, decode", 3.1, "ms"),
+        exactly("cost of a 640x480 JPEG", "ours int8, in all", 20.0, "ms"),
+    ],
     [],
     [],
     [
-        Series("image-cost", part, "megapixels", "ms", [(0.3, cost), (2.1, 3 * cost)])
+        Series("image-cost", part, "megapixels", "ms", [(0.3072, cost), (2.0736, 3 * cost)])
         for part, cost in (("decode", 3.0), ("resize", 2.0), ("graph", 60.0), ("Python", 0.0))
     ],
+)
+INFERENCE = Findings(
+    [
+        exactly("one inference", "embeddings off", 104.0, "ms"),
+        exactly("one inference", "ours, on", 117.0, "ms"),
+        exactly("one inference", "share with both vectors in time", 0.02, ""),
+        exactly("one inference", "added at p50", 14.6, "ms"),
+    ],
+    [],
+    [],
 )
 SEARCH = Findings(
     [],
@@ -120,6 +149,7 @@ UNKNOWN = Findings(
 RESULTS = [
     result("a suite of tomorrow", UNKNOWN),
     result("images", IMAGES),
+    result("inference", INFERENCE),
     result("latency", LATENCY),
     result("search", SEARCH),
     result("throughput", THROUGHPUT),

@@ -2,33 +2,96 @@
 
 import re
 
-from benchmarks.report.charts import charts, without_chart
+from benchmarks.report.charts import comparisons, curves, without_chart
 from benchmarks.results import Findings, Row, Series, Verdict
 from benchmarks.spread import Spread
-from tests.benchmarks.report.example import IMAGES, THROUGHPUT
+from tests.benchmarks.report.example import (
+    IMAGES,
+    INFERENCE,
+    LATENCY,
+    THROUGHPUT,
+    result,
+)
 
 
 def test_bars_stand_best_first_and_tell_ours_and_limits_from_peers() -> None:
-    [figure] = charts(THROUGHPUT)
+    [figure] = comparisons(result("throughput", THROUGHPUT))
     bars = re.findall(r'<li class="(\w+)"><span class="name">([^<]+)', figure.drawing)
-    assert bars == [("limit", "sgemm peak"), ("ours", "ours fp32"), ("peer", "fastembed")]
+    assert bars == [
+        ("limit", "int8 GEMM peak"),
+        ("limit", "sgemm peak"),
+        ("ours", "ours fp32"),
+        ("peer", "fastembed"),
+    ]
     assert "74 % of sgemm peak" in figure.drawing
 
 
-def test_the_parts_of_one_image_are_stacked() -> None:
-    [figure] = charts(IMAGES)
-    first = figure.drawing[: figure.drawing.index("megapixels: 2.1")]
+def test_the_longest_bar_is_a_contenders_and_limits_beyond_it_are_arrows() -> None:
+    [figure] = comparisons(result("throughput", THROUGHPUT))
+    assert re.findall(r' width="([\d.]+%)"', figure.drawing) == ["90.91%", "21.65%"]
+    assert figure.drawing.count("<path") == 2
+    assert "13,153.0 /s" in figure.drawing
+    assert "Arrows point off the scale." in figure.note
+
+
+def test_the_documents_figure_is_a_bar_of_its_own_and_sets_no_scale() -> None:
+    """It is drawn as an arrow where it is longer than all, else as a line across all."""
+    instruction, image = comparisons(result("latency", LATENCY))
+    for figure, said in ((instruction, "~15 ms"), (image, "~50 ms")):
+        assert f'platform document</span><span class="value">{said}' in figure.drawing
+    assert instruction.drawing.count("document-line") == 0
+    assert instruction.drawing.count("<path") == 1
+    assert image.drawing.count("document-line") == 3
+
+
+def test_what_embedding_adds_is_written_beside_the_bars_with_the_share_in_time() -> None:
+    [figure] = comparisons(result("inference", INFERENCE))
+    assert re.findall(r'"name">([^<]+)', figure.drawing) == ["embeddings off", "ours, on"]
+    assert re.findall("<dt>([^<]+)</dt><dd>([^<]+)", figure.drawing) == [
+        ("share with both vectors in time", "0.0200"),
+        ("added at p50", "14.60 ms"),
+    ]
+    assert without_chart(INFERENCE) == []
+
+
+def test_the_parts_of_one_image_are_stacked_under_its_size_and_the_whole_call() -> None:
+    [figure] = curves(IMAGES)
+    first, second = figure.drawing.split("1920x1080")
     assert re.findall(r' x="([\d.]+%)" width="([\d.]+%)"', first) == [
         ("0.00%", "1.54%"),
         ("1.54%", "1.03%"),
         ("2.56%", "30.77%"),
     ]
+    assert re.findall('"name">([^<]+)</span><span class="value">([^<]+)', first) == [
+        ("640x480", "66.00 ms")
+    ]
+    assert '<span class="value">195 ms' in second, "the sum, as the whole was not measured"
+    assert "ours fp32" in figure.note
+
+
+def test_ours_are_drawn_over_peers_that_step_back() -> None:
+    [figure] = curves(LATENCY)
+    lines = re.findall(r'class="line ([^"]+)"', figure.drawing)
+    assert lines[-1] == "colour-1"
+    assert all(line.endswith("muted") for line in lines[:-1])
 
 
 def test_a_chart_that_nobody_knows_is_drawn_as_lines_under_its_id() -> None:
-    [figure] = charts(Findings([], [], [], [Series("p99-by-callers", "a", "x", "y", [(1, 2)])]))
+    [figure] = curves(Findings([], [], [], [Series("p99-by-callers", "a", "x", "y", [(1, 2)])]))
     assert figure.title == "p99 by callers"
     assert "<polyline" in figure.drawing
+
+
+def test_memory_is_drawn_from_zero_over_calls_that_go_on_evenly() -> None:
+    points = [(5_000.0, 1_036.0), (50_000.0, 1_066.0), (100_000.0, 1_043.0)]
+    [figure] = curves(
+        Findings([], [], [], [Series("memory-calls", "ours", "calls", "MB", points)])
+    )
+    ticks = re.findall(r"<text [^>]+>([\d,]+)", figure.drawing)
+    assert ticks == [
+        *["0", "20,000", "40,000", "60,000", "80,000", "100,000"],
+        *["0", "500", "1,000", "1,500"],
+    ]
 
 
 def test_what_cannot_be_compared_is_left_to_the_table() -> None:
@@ -39,5 +102,5 @@ def test_what_cannot_be_compared_is_left_to_the_table() -> None:
     callers = [Row("4 callers", name, one, "ms") for name in ("ours fp32", "ours int8")]
     verdict = Verdict("judged", "ours", None, one, "s", 2, at_most=True)
     findings = Findings([alone, judged, *callers, *cosines], [verdict], [])
-    assert list(charts(findings)) == []
+    assert list(comparisons(result("all", findings))) == []
     assert without_chart(findings) == [alone, *callers, *cosines]

@@ -16,7 +16,7 @@ values = st.floats(-1e9, 1e9).filter(lambda value: value == 0 or abs(value) > 1e
 unbounded = values | st.sampled_from([float("nan"), float("inf")])
 spreads = st.builds(Spread, values, values, values)
 units = st.sampled_from(["ms", "/s", "x", "s", "MB", ""])
-rows = st.builds(Row, st.just("work"), names, spreads, units)
+rows = st.builds(Row, st.just("work"), names | st.just("ours"), spreads, units)
 verdicts = st.builds(Verdict, names, names, st.none() | names, spreads, units, values)
 points = st.lists(st.tuples(unbounded, unbounded), max_size=4)
 series = st.builds(Series, st.sampled_from(["image-cost", "new"]), names, names, names, points)

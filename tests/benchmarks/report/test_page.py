@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.report.charts import comparisons, curves
 from benchmarks.report.files import write_pages
 from benchmarks.report.page import FOLDER, page
+from benchmarks.report.words import title_of_suite
+from benchmarks.results import RESULTS as COMMITTED
+from benchmarks.results import load_results
 from tests.benchmarks.report.browser import Browser
 from tests.benchmarks.report.example import HOSTILE, RESULTS, SEARCH, result
 
@@ -37,6 +41,23 @@ OUTSIDE = """
 WIDER_THAN_ITS_BOX = """
 [...document.querySelectorAll(".scroll")].some((box) => box.scrollWidth > box.clientWidth)
 """
+SECTIONS = "[...document.querySelectorAll('section > h2')].map((heading) => heading.textContent)"
+MARKS = """
+[...document.querySelectorAll("figure")].map((figure) => [
+  figure.querySelector("h3").textContent, figure.querySelectorAll("[data-label]").length
+])
+"""
+FITS_ITS_BOX = """
+(() => {
+  const box = document.querySelector("section table.wide").closest(".scroll");
+  return box.scrollWidth <= box.clientWidth;
+})()
+"""
+LAST_CARDS_EDGES = """
+[...new Set([...document.querySelectorAll(".cards")].map((cards) =>
+  Math.round(cards.getBoundingClientRect().right - cards.lastChild.getBoundingClientRect().right)
+))]
+"""
 MARK = """
 (async () => {
   const mark = document.querySelector("polyline").closest("figure").querySelector("[data-label]");
@@ -62,20 +83,33 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return next(path.as_uri() for path in written if path.suffix == ".html")
 
 
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the page of the repository's own results."""
+    written = write_pages(load_results(COMMITTED), tmp_path_factory.mktemp("committed"))
+    return next(path.as_uri() for path in written if path.suffix == ".html")
+
+
 @pytest.fixture(
     params=WINDOWS, ids=lambda window: f"{window[0]}-{'dark' if window[1] else 'light'}"
 )
-def shown(request: pytest.FixtureRequest, browser: Browser, url: str) -> Browser:
-    """The page in a window of a phone's or a desktop's width, in light or dark."""
+def window(request: pytest.FixtureRequest, browser: Browser) -> Browser:
+    """A window of a phone's or a desktop's width, in light or dark."""
     width, dark = request.param
     browser.show(width=width, dark=dark)
-    browser.open(url)
     return browser
+
+
+@pytest.fixture
+def shown(window: Browser, url: str) -> Browser:
+    """The example's page in each of the windows."""
+    window.open(url)
+    return window
 
 
 def test_every_chart_is_drawn(shown: Browser) -> None:
     drawn = shown.evaluate(DRAWN)
-    assert len(drawn) == 7
+    assert len(drawn) == 8
     assert all(figure["marks"] > 1 and figure["smallest"] > 1 for figure in drawn.values())
     assert drawn["Latency against tokens"]["lines"] == 9
     assert drawn["Latency against tokens"]["shortest"] > 50
@@ -94,6 +128,36 @@ def test_nothing_fails_in_the_console_and_nothing_is_fetched(shown: Browser, url
 def test_the_page_is_never_wider_than_its_window(shown: Browser) -> None:
     assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert shown.evaluate(OUTSIDE) == []
+
+
+def test_the_committed_results_are_all_drawn_within_the_window(
+    window: Browser, committed: str
+) -> None:
+    window.open(committed)
+    assert [event for event in window.events if event["method"] in COMPLAINTS] == []
+    expected = [
+        figure.title
+        for title in window.evaluate(SECTIONS)
+        for result in load_results(COMMITTED)
+        if title_of_suite(result.suite) == title
+        for figure in (*comparisons(result), *curves(result.findings))
+    ]
+    assert [title for title, marks in window.evaluate(MARKS) if marks > 1] == expected
+    assert window.evaluate(OUTSIDE) == []
+
+
+def test_the_documents_table_is_blocks_on_a_phone_and_whole_on_a_desktop(
+    window: Browser, committed: str
+) -> None:
+    """Its eleven columns."""
+    window.open(committed)
+    assert window.evaluate(FITS_ITS_BOX)
+
+
+def test_a_figure_alone_in_its_row_takes_all_of_it(browser: Browser, committed: str) -> None:
+    browser.show(width=1440, dark=False)
+    browser.open(committed)
+    assert browser.evaluate(LAST_CARDS_EDGES) == [0]
 
 
 def test_wide_tables_scroll_in_their_own_box_on_a_phone(browser: Browser, url: str) -> None:

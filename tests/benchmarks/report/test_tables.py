@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 
+from benchmarks.peers.encoders import ENCODERS
 from benchmarks.report.curves import by_chart, series_grid
 from benchmarks.report.document import document_table
 from benchmarks.report.files import pages
 from benchmarks.report.grid import Grid
 from benchmarks.report.markdown_page import markdown
+from benchmarks.report.page import describe_run
 from benchmarks.report.tables import grids
-from benchmarks.results import Findings, Series
+from benchmarks.report.tiles import tiles
+from benchmarks.report.verdicts import verdicts
+from benchmarks.results import Findings, Row, Series, Verdict
+from benchmarks.spread import Spread
 from benchmarks.targets import ONE_INSTRUCTION
 from tests.benchmarks.report.example import LATENCY, RESULTS, THROUGHPUT, result, row
 
@@ -17,11 +22,37 @@ def test_the_documents_table_has_our_figures_beside_the_documents() -> None:
     table = document_table(RESULTS)
     assert table is not None
     [rows] = table.sections.values()
-    assert [row[:6] for row in rows] == [
+    assert [[*row[:3], *row[5:8]] for row in rows] == [
         ["all-MiniLM-L6-v2", "384", "fp32", "3.10 ms", "4.03 ms", "~15 ms"],
         ["all-MiniLM-L6-v2", "384", "int8", "1.90 ms", "2.47 ms", "~15 ms"],
         ["clip-vit-base-patch32", "512", "fp32", "62.00 ms", "80.60 ms", "~50 ms"],
     ]
+
+
+def test_the_documents_table_tells_what_int8_keeps_and_which_weights_are_untrained() -> None:
+    table = document_table(RESULTS)
+    assert table is not None
+    [rows] = table.sections.values()
+    assert table.columns[3:5] == ("cosine to fp32", "neighbours kept")
+    assert [row[2:5] for row in rows] == [
+        ["fp32", "1.0000", ""],
+        ["int8", "0.9976", "95.6 %"],
+        ["fp32", "1.0000 (untrained)", ""],
+    ]
+    assert "cosine 0.9976, 95.6 % of neighbours kept" in tiles(RESULTS)
+
+
+def test_a_cosine_of_untrained_weights_is_marked_and_the_reader_told_once() -> None:
+    work = "cosine to fp32 of 160 images, the lowest"
+    one = Spread(0.9996, 0.9996, 0.9996)
+    verdict = Verdict(work, "ours int8", None, one, "", 0.998, at_most=False)
+    seeded = result("quality", Findings([Row(work, "ours int8", one, "")], [verdict], []))
+    learnt = replace(seeded, weights=dict.fromkeys(seeded.weights, "trained"))
+    for measured, said in ((seeded, "0.9996 (untrained)"), (learnt, "0.9996")):
+        rows = [cells for grid in grids(measured) for cells in grid.sections[work]]
+        assert [said in cells for cells in rows] == [True, True]
+    assert markdown([seeded]).count("do not carry over") == 1
+    assert "do not carry over" not in markdown([learnt])
 
 
 def test_a_call_on_a_gpu_fills_the_columns_of_the_gpu() -> None:
@@ -29,12 +60,12 @@ def test_a_call_on_a_gpu_fills_the_columns_of_the_gpu() -> None:
     table = document_table([*RESULTS, result("gpu", Findings([on_gpu], [], []))])
     assert table is not None
     [rows] = table.sections.values()
-    assert [cells[2:8] for cells in rows if cells[1] == "384"] == [
+    assert [[cells[2], *cells[5:10]] for cells in rows if cells[1] == "384"] == [
         ["fp32", "3.10 ms", "4.03 ms", "~15 ms", "", ""],
         ["int8", "1.90 ms", "2.47 ms", "~15 ms", "", ""],
         ["fp16, cuda", "", "", "~15 ms", "0.80 ms", "1.04 ms"],
     ]
-    assert [cells[6] for cells in rows if cells[1] == "512"] == ["not measured"]
+    assert [cells[8] for cells in rows if cells[1] == "512"] == ["not measured"]
 
 
 def test_suites_of_a_gpu_follow_those_of_the_cpu_and_name_it() -> None:
@@ -50,10 +81,24 @@ def test_suites_of_a_gpu_follow_those_of_the_cpu_and_name_it() -> None:
 
 
 def test_a_suites_tables_show_figures_charts_verdicts_and_who_was_missing() -> None:
-    titles = [grid.title for grid in grids(LATENCY)]
+    titles = [grid.title for grid in grids(result("latency", LATENCY))]
     assert titles == ["Figures", "Latency against tokens: milliseconds", "Not measured"]
-    verdicts = list(grids(THROUGHPUT))[-1]
-    assert [row[1] for rows in verdicts.sections.values() for row in rows] == ["pass", "FAIL"]
+    judged = list(grids(result("throughput", THROUGHPUT)))[-1]
+    assert [row[1] for rows in judged.sections.values() for row in rows] == ["pass", "FAIL"]
+
+
+def test_a_verdict_says_which_way_its_ratio_goes_and_calls_a_limits_a_share() -> None:
+    one = Spread(0.3, 0.5, 0.7)
+    slower = Verdict("one call", "ours", "redis-py", one, "x", 1.6, at_most=True)
+    added = Verdict("one call", "ours", "redis-py", one, "ms", 1, at_most=True)
+    measured = result("all", replace(THROUGHPUT, verdicts=[*THROUGHPUT.verdicts, slower, added]))
+    rows = [cells for rows in verdicts([measured]).sections.values() for cells in rows]
+    assert [[cells[0], *cells[2:]] for cells in rows] == [
+        ["ours fp32, times as fast as fastembed", "4.20 x", "≥ 3.3 x", "3.78–4.62"],
+        ["ours fp32, share of sgemm peak", "74 %", "≥ 80 %", "67–81"],
+        ["ours, of the time of redis-py", "0.50 x", "≤ 1.6 x", "0.30–0.70"],
+        ["ours minus redis-py", "0.50 ms", "≤ 1 ms", "0.30–0.70"],
+    ]
 
 
 def test_series_of_the_same_x_share_rows_and_others_do_not() -> None:
@@ -87,6 +132,21 @@ def test_a_cell_cannot_break_its_markdown_table() -> None:
 def test_the_markdown_page_says_all_that_the_tables_say() -> None:
     text = markdown(RESULTS)
     for suite in RESULTS:
-        for grid in grids(suite.findings):
+        for grid in grids(suite):
             assert grid.for_markdown() in text
     assert "| commit | abc1234 |" in text
+
+
+def test_the_page_tells_how_each_peer_is_set_up() -> None:
+    text = markdown(RESULTS)
+    assert "## How peers are set up" in text
+    for (_, name), adapter in ENCODERS.items():
+        assert f"| {name} | {adapter.package} |" in text
+    assert "weights it turns into int8" in text
+
+
+def test_a_suites_line_tells_how_much_other_work_there_was_where_it_is_known() -> None:
+    measured = result("memory", Findings([], [], []))
+    assert describe_run(measured).endswith(" in 61 s.")
+    busy = replace(measured, others=0.429)
+    assert describe_run(busy).endswith(" in 61 s; other work took 42.9 % of the CPUs.")

@@ -1,6 +1,7 @@
 """Figures in words."""
 
-from benchmarks.report.words import capitalized, quantity, rounded, spread_range
+from benchmarks.report.words import capitalized, quantity, rounded, share, spread_range
+from benchmarks.results import Row
 from benchmarks.spread import Spread
 
 
@@ -34,3 +35,13 @@ def test_a_charts_values_have_four_digits_and_thousands_are_set_apart() -> None:
 def test_a_title_is_capitalized_unless_it_names_a_function() -> None:
     titles = ("one 640x480 JPEG", "get_many of 1,000", "640x480 JPEGs")
     assert [capitalized(title) for title in titles] == ["One 640x480 JPEG", *titles[1:]]
+
+
+def test_a_time_is_a_multiple_of_its_limits_and_a_speed_a_share() -> None:
+    """A small share of a limit's time would read as faster than the limit."""
+    one = Spread(1, 1, 1)
+    wait = Row("", "ours", one, "ms", share=0.0475, limit="loopback round trip")
+    speed = Row("", "ours", one, "/s", share=0.8935, limit="sgemm peak")
+    assert share(wait) == "21 x the time of loopback round trip"
+    assert share(speed) == "89 % of sgemm peak"
+    assert share(Row("", "fastembed", one, "/s")) == ""
