@@ -14,7 +14,6 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import AskError, ClusterDownError
 
 from vla_embeddings.cache.address import Address
-from vla_embeddings.cache.flight import SingleFlight
 from vla_embeddings.cache.server import Server, SlotRange
 from vla_embeddings.errors import CacheUnavailable
 
@@ -36,7 +35,7 @@ class Cluster:
         self._owners: list[Server | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._stale = True
         self._refresh_after = 0.0
-        self._flight = SingleFlight[None]()
+        self._refreshing: asyncio.Task[None] | None = None
 
     async def read(self, keys: Sequence[bytes]) -> Sequence[object]:
         """As `Server.read`; all servers are asked at once."""
@@ -100,7 +99,11 @@ class Cluster:
         """Ask for the owners of the slots where they may have changed, once a second at most."""
         failing = any(server.breaker.state != "closed" for server in self._servers.values())
         if (self._stale or failing) and time.monotonic() >= self._refresh_after:
-            await self._flight.run("slots", self._refresh)
+            if self._refreshing is None or self._refreshing.done():
+                self._refreshing = asyncio.create_task(self._refresh())
+            # Unlike await, wait leaves it to the others and the next where a caller is cancelled.
+            await asyncio.wait((self._refreshing,))
+            self._refreshing.result()
 
     async def _refresh(self) -> None:
         for server in (*self._servers.values(), self._seed):

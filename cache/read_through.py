@@ -26,7 +26,7 @@ class ReadThrough:
 
     def __init__(self, cache: EmbeddingCache | None) -> None:
         self._cache = cache
-        self._flight: SingleFlight[Vector] = SingleFlight()
+        self._flight = SingleFlight[NDArray[np.float32]]()
 
     async def one(
         self,
@@ -55,8 +55,7 @@ class ReadThrough:
                 await cache.set_embedding(key, vector)
             return vector
 
-        flight = key if cache is not None else f"uncached {key}"
-        return (await self._flight.run(flight, find)).copy()
+        return (await self._flight.run((key, cache is not None), find)).copy()
 
     async def many(
         self,
@@ -65,24 +64,44 @@ class ReadThrough:
         *,
         use_cache: bool,
         holds: Callable[[], bool],
+        names: Sequence[int] = (),
     ) -> Vectors:
-        """The vectors under distinct keys, in their order.
+        """The vectors under distinct keys, in their order; the caller's own.
+
+        Calls for the same keys and names share one computation. Others do not, `one` among them,
+        which would have to wait for all keys.
 
         Args:
             keys: at least one.
             compute: gives the vectors of some keys, by their positions in `keys`.
             use_cache: look there first, and store there what was computed.
             holds: asked once they are computed: whether the keys are still their own.
+            names: what the errors of `compute` call the keys, if anything.
         """
-        if self._cache is None or not use_cache:
-            return await compute(range(len(keys)))
-        found = await self._cache.get_many(list(keys))
-        known = {key: vector for key, vector in found.items() if vector is not None}
-        missing = [position for position, key in enumerate(keys) if key not in known]
-        if missing:
-            vectors = await compute(missing)
-            computed = {keys[i]: vector for i, vector in zip(missing, vectors, strict=True)}
-            if holds():
-                await self._cache.set_many(computed)
-            known |= computed
-        return np.stack([known[key] for key in keys])
+        cache = self._cache if use_cache else None
+
+        async def find() -> Vectors:
+            if cache is None:
+                return await compute(range(len(keys)))
+            return await _find_many(cache, keys, compute, holds)
+
+        call = (tuple(keys), tuple(names), cache is not None)
+        return (await self._flight.run(call, find)).copy()
+
+
+async def _find_many(
+    cache: EmbeddingCache,
+    keys: Sequence[str],
+    compute: Callable[[Sequence[int]], Awaitable[Vectors]],
+    holds: Callable[[], bool],
+) -> Vectors:
+    found = await cache.get_many(list(keys))
+    known = {key: vector for key, vector in found.items() if vector is not None}
+    missing = [position for position, key in enumerate(keys) if key not in known]
+    if missing:
+        vectors = await compute(missing)
+        computed = {keys[i]: vector for i, vector in zip(missing, vectors, strict=True)}
+        if holds():
+            await cache.set_many(computed)
+        known |= computed
+    return np.stack([known[key] for key in keys])

@@ -16,6 +16,7 @@ from vla_embeddings.runtime.lane import (
     text_lane,
 )
 from vla_embeddings.runtime.pixels import preprocess
+from vla_embeddings.runtime.pool import Pool
 from vla_embeddings.runtime.providers import (
     CPU_CHOICE,
     ProviderChoice,
@@ -25,7 +26,7 @@ from vla_embeddings.runtime.providers import (
 from vla_embeddings.runtime.selection import select
 from vla_embeddings.runtime.session import Session
 from vla_embeddings.runtime.texts import MAX_CHARACTERS, check_text
-from vla_embeddings.runtime.threads import available_cpus, lower_priority
+from vla_embeddings.runtime.threads import available_cpus
 
 __all__ = [
     "CPU_CHOICE",
@@ -36,6 +37,7 @@ __all__ = [
     "Lane",
     "LaneSettings",
     "LoadedModel",
+    "Pool",
     "ProviderChoice",
     "Session",
     "TextEncoder",
@@ -47,7 +49,6 @@ __all__ = [
     "even_batches",
     "image_lane",
     "is_in_memory",
-    "lower_priority",
     "onnxruntime",
     "preprocess",
     "select",

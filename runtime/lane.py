@@ -169,7 +169,6 @@ class Lane(Generic[Item]):
                 a request, which goes first; more than a batch are bulk work.
 
         Raises:
-            Overloaded: too many items wait already.
             ServiceClosed: after `close()`.
             Others: as `fingerprint()` and `Session.load`; InferenceError where ONNX Runtime
                 failed.

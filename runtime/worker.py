@@ -10,16 +10,15 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from vla_embeddings.errors import Overloaded, ServiceClosed
+from vla_embeddings.errors import ServiceClosed
 from vla_embeddings.runtime.batches import even_batches
 from vla_embeddings.runtime.encoders import Vectors
+from vla_embeddings.runtime.thread_errors import no_thread, panics_as_errors
 from vla_embeddings.together import together
 
 Item = TypeVar("Item")
 Encode = Callable[[Sequence[Item]], Vectors]
 """Items to vectors (n, dimension) float32, in their order."""
-
-MAX_WAITING = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,6 @@ class Worker(Generic[Item]):
         self._size = size
         self._requests: deque[_Job[Item]] = deque()
         self._bulk: deque[_Job[Item]] = deque()
-        self._waiting = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -87,8 +85,8 @@ class Worker(Generic[Item]):
             bulk: let requests go first.
 
         Raises:
-            Overloaded: too many items wait already.
             ServiceClosed: after `close()`.
+            InferenceError: no thread can be had.
             EmbeddingError: what loading or encoding raised.
         """
         if len(items) <= self._batch:
@@ -130,26 +128,28 @@ class Worker(Generic[Item]):
         with self._changed:
             if self._closed:
                 raise ServiceClosed("The service was cleaned up; make a new EmbeddingService.")
-            if self._waiting + len(items) > MAX_WAITING:
-                raise Overloaded(
-                    f"{self._waiting:,} embeddings are waiting already (at most {MAX_WAITING:,}). "
-                    "Ask again later, or embed in bulk with batch_generate_embeddings."
-                )
-            (self._bulk if bulk else self._requests).append(job)
-            self._waiting += len(items)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._thread.start()
-                # ONNX Runtime aborts the process when it ends in the middle of a run.
-                atexit.register(self.close)
+                self._thread = self._start()
+            (self._bulk if bulk else self._requests).append(job)
             self._changed.notify()
         return job.future
+
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise no_thread(error) from error
+        # ONNX Runtime aborts the process when it ends in the middle of a run.
+        atexit.register(self.close)
+        return thread
 
     def _work(self) -> None:
         encode: Encode[Item] | None = None
         while jobs := self._next_jobs():
             try:
-                encode = encode or self._load()
+                with panics_as_errors():
+                    encode = encode or self._load()
             except Exception as error:
                 for job in jobs:
                     job.deliver(error)
@@ -170,7 +170,6 @@ class Worker(Generic[Item]):
         room = self._batch
         while queue and (not taken or len(queue[0].items) <= room):
             job = queue.popleft()
-            self._waiting -= len(job.items)
             if not job.future.cancelled():
                 taken.append(job)
                 room -= len(job.items)
@@ -180,7 +179,8 @@ class Worker(Generic[Item]):
 def _encode_jobs(jobs: Sequence[_Job[Item]], encode: Encode[Item]) -> None:
     items = [item for job in jobs for item in job.items]
     try:
-        vectors = encode(items)
+        with panics_as_errors():
+            vectors = encode(items)
     except Exception as error:
         if len(jobs) == 1:
             jobs[0].deliver(error)

@@ -1,5 +1,6 @@
 """Many images in one call: in order, each once, and a bad one is named."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -74,3 +75,16 @@ async def test_the_index_of_an_image_that_cannot_be_used_is_named(
 
     with pytest.raises(InvalidInput, match=r"images\[3\]: "):
         await service.batch_generate_embeddings(images=[*SCENES[:3], bad])
+
+
+async def test_calls_at_once_are_each_told_their_own_index(service: EmbeddingService) -> None:
+    """Of one broken file."""
+    bad = SCENES[0][:100]
+    calls = [[SCENES[1], bad], [SCENES[1], SCENES[1], bad], [SCENES[1], bad]]
+
+    errors = await asyncio.gather(
+        *(service.batch_generate_embeddings(images=images) for images in calls),
+        return_exceptions=True,
+    )
+
+    assert [str(error)[:9] for error in errors] == ["images[1]", "images[2]", "images[1]"]

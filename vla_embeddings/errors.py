@@ -17,7 +17,7 @@ catches sensibly:
     ├── ExportError (RuntimeError)           an export that failed a check
     │   └── ParityError                      a graph that differs from its PyTorch model
     ├── ProviderUnavailable (RuntimeError)   the device asked for cannot be had
-    ├── InferenceError (RuntimeError)        ONNX Runtime failed on valid input
+    ├── InferenceError (RuntimeError)        native code failed on valid input
     ├── CacheUnavailable (ConnectionError)   Redis is down and the call cannot do without
     ├── DatabaseUnavailable (ConnectionError)  PostgreSQL is down or refuses
     ├── UnknownName (LookupError)            a table or column that does not exist
@@ -84,7 +84,7 @@ class ProviderUnavailable(EmbeddingError, RuntimeError):
 
 
 class InferenceError(EmbeddingError, RuntimeError):
-    """ONNX Runtime failed on input that had passed every check."""
+    """Native code failed on input that had passed every check, or the system gave no thread."""
 
 
 class CacheUnavailable(EmbeddingError, ConnectionError):

@@ -53,7 +53,9 @@ async def embed_images(
     *,
     use_cache: bool,
 ) -> Vectors:
-    """Vectors (n, 512) float32 in the order of the images; equal ones are computed once.
+    """Vectors (n, 512) float32 in the order of the images.
+
+    Of equal ones in a window, one is computed.
 
     Raises:
         InvalidInput: an image cannot be used; the message tells its index.
@@ -105,7 +107,11 @@ async def _embed_window(
         return np.concatenate(await together(work, at_once=at_once))
 
     found = await vectors.many(
-        list(distinct), compute, use_cache=use_cache, holds=partial(lane.has, fingerprint)
+        list(distinct),
+        compute,
+        use_cache=use_cache,
+        holds=partial(lane.has, fingerprint),
+        names=list(distinct.values()),
     )
     rows = {key: row for row, key in enumerate(distinct)}
     return found[[rows[key] for key in keys]]

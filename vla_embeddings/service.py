@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, get_args
@@ -11,10 +10,11 @@ from typing import Any, Self, TypedDict, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_embeddings.admission import MAX_BATCH_TEXTS, MAX_WAITING, Admission, memory_of
 from vla_embeddings.cache import EmbeddingCache, ReadThrough, instruction_key
 from vla_embeddings.config import Device, EmbeddingConfig, embedding_config
 from vla_embeddings.errors import EmbeddingsDisabled, InvalidInput, ServiceClosed
-from vla_embeddings.images import embed_images, key_of
+from vla_embeddings.images import WINDOW, embed_images, key_of
 from vla_embeddings.metrics import generation
 from vla_embeddings.models import Kind, Model, find_model
 from vla_embeddings.runtime import (
@@ -22,15 +22,15 @@ from vla_embeddings.runtime import (
     Lane,
     LaneSettings,
     LoadedModel,
+    Pool,
     check_text,
     image_lane,
     is_in_memory,
-    lower_priority,
     preprocess,
     snapshot,
     text_lane,
 )
-from vla_embeddings.windows import in_windows
+from vla_embeddings.windows import in_windows, under_way
 
 Vector = NDArray[np.float32]
 Item = TypeVar("Item")
@@ -42,6 +42,10 @@ HASHED_INLINE = 128 * 1024
 # Texts of one batch call that are looked up and encoded together: enough to sort by length,
 # few enough not to hold up the event loop.
 TEXTS_AT_ONCE = 2048
+
+# What else to do where too much waits.
+_IN_BULK = "pass many at once to batch_generate_embeddings"
+_FEWER = "make fewer calls at once"
 
 
 class BatchEmbeddings(TypedDict):
@@ -57,8 +61,10 @@ class EmbeddingService:
     """Makes the embeddings of instructions and images.
 
     Nothing is loaded until the first call. Models run on threads of their own, so no call blocks
-    the event loop; concurrent calls are batched, and equal ones computed once. A process that
-    forks after the first call makes another service in the child.
+    the event loop; concurrent calls are batched, and equal ones computed once. A single call never
+    waits for the batch call that happens to have its input too, and computes it itself. Where too
+    much waits already, calls are refused; `vla_embeddings.admission` has the limits. A process
+    that forks after the first call makes another service in the child.
 
     Args:
         cache: where vectors are looked up and kept; None for no cache.
@@ -93,15 +99,17 @@ class EmbeddingService:
             "image": self._image,
             "clip-text": self._query,
         }
+        self._waiting: dict[Kind, Admission] = {
+            "text": Admission("instructions", MAX_WAITING, _IN_BULK),
+            "image": Admission("images", MAX_WAITING, _IN_BULK),
+            "clip-text": Admission("image queries", MAX_WAITING, _FEWER),
+        }
+        self._batched_texts = Admission("texts of batch calls", MAX_BATCH_TEXTS, _FEWER)
+        self._batched_images = Admission("images of batch calls", MAX_WAITING, _FEWER)
         self._vectors = ReadThrough(cache)
         self._closed = False
         self._process: int | None = None  # whose threads embed, from the first call on
-        self._pool = ThreadPoolExecutor(
-            settings.cpus,
-            "vla-embeddings-pixels",
-            initializer=lower_priority,
-            initargs=(config.nice,),
-        )
+        self._pool = Pool("vla-embeddings-pixels", threads=settings.cpus, nice=config.nice)
 
     async def get_instruction_embedding(self, instruction: str, use_cache: bool = True) -> Vector:
         """The vector of an instruction.
@@ -117,6 +125,9 @@ class EmbeddingService:
             InvalidInput: no string, blank, or longer than `MAX_CHARACTERS`.
             EmbeddingsDisabled: EMBEDDING_ENABLE_EMBEDDINGS is false.
             ModelNotFound: the model was not exported; see `Lane.fingerprint` for the rest.
+            Overloaded: too many instructions wait already.
+            ServiceClosed: after `cleanup()`, or in a process forked after the first call.
+            InferenceError: ONNX Runtime or the tokenizer failed, or no thread can be had.
         """
         return await self._embed_text(self._text, instruction, use_cache=use_cache)
 
@@ -146,23 +157,13 @@ class EmbeddingService:
             InvalidInput: the image cannot be used.
             EmbeddingsDisabled: EMBEDDING_ENABLE_EMBEDDINGS is false.
             ModelNotFound: the model was not exported; see `Lane.fingerprint` for the rest.
+            Overloaded: too many images wait already, or hold too much memory.
+            ServiceClosed: after `cleanup()`, or in a process forked after the first call.
+            InferenceError: ONNX Runtime failed, or no thread can be had.
         """
         self._require_usable()
-        image = snapshot(image) if is_in_memory(image) else await self._copied(image)
-        fingerprint = await self._image.fingerprint()
-        if isinstance(image, bytes) and len(image) <= HASHED_INLINE:
-            key = key_of(image, fingerprint)
-        else:
-            key = await self._in_pool(lambda: key_of(image, fingerprint))
-
-        async def compute() -> Vector:
-            with generation("image"):
-                pixels = await self._in_pool(lambda: preprocess(image))
-                return _only(await self._image.encode([pixels]))
-
-        return await self._vectors.one(
-            key, compute, use_cache=use_cache, holds=partial(self._image.has, fingerprint)
-        )
+        with self._waiting["image"].admit(nbytes=memory_of(image)):
+            return await self._embed_image(image, use_cache=use_cache)
 
     async def batch_generate_embeddings(
         self,
@@ -175,29 +176,39 @@ class EmbeddingService:
         Args:
             texts: each as for `get_instruction_embedding`; equal ones are computed once.
             images: each as for `get_image_embedding`; an array (n, H, W, 3) is n of them. None is
-                copied: do not change them before the call returns.
+                copied: do not change them before the call returns. They are taken in windows of 64
+                for each core: equal ones are computed once in a window, and later ones where the
+                cache does not have them by then.
             use_cache: look in the cache first, and store the results there.
 
         Raises:
             InvalidInput: an input cannot be used; the message tells its index. Nothing is
                 returned then.
+            Overloaded: too many texts or images of other batch calls wait already. A call counts
+                for at most 4,096 texts and 128 images, as it takes turns with the others.
             Others: as the methods for one.
         """
         self._require_usable()
         texts, images = _listed(texts, "texts"), _listed(images, "images")
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            for index, text in enumerate(texts[start : start + TEXTS_AT_ONCE], start):
-                check_text(text, f"texts[{index}]")
-            await asyncio.sleep(0)
-        return BatchEmbeddings(
-            text_embeddings=await self._embed_texts(texts, use_cache=use_cache),
-            image_embeddings=await embed_images(
-                images, self._image, self._vectors, self._in_pool, use_cache=use_cache
-            ),
-        )
+        with (
+            self._batched_texts.admit(under_way(len(texts), TEXTS_AT_ONCE)),
+            self._batched_images.admit(under_way(len(images), WINDOW)),
+        ):
+            await _check_texts(texts)
+            return BatchEmbeddings(
+                text_embeddings=await self._embed_texts(texts, use_cache=use_cache),
+                image_embeddings=await embed_images(
+                    images, self._image, self._vectors, self._in_pool, use_cache=use_cache
+                ),
+            )
 
     async def fingerprint(self, kind: Kind) -> str:
-        """Identifies a model, its weights and precision: equal ones give comparable vectors."""
+        """Identifies a model, its weights and precision: equal ones give comparable vectors.
+
+        Raises:
+            InvalidInput: there is no such kind.
+            Others: as `Lane.fingerprint`.
+        """
         if kind not in self._lanes:
             raise InvalidInput(f"kind must be one of {', '.join(self._lanes)}; got {kind!r}.")
         return await self._lanes[kind].fingerprint()
@@ -215,9 +226,9 @@ class EmbeddingService:
         if self._is_forked:
             return
         self._closed = True
+        self._pool.close()
         for lane in self._lanes.values():
             lane.close()
-        self._pool.shutdown()
 
     async def __aenter__(self) -> Self:
         return self
@@ -256,7 +267,7 @@ class EmbeddingService:
         check_text(text, "instruction")
 
         async def compute() -> Vector:
-            with generation("instruction"):
+            with self._waiting[lane.model.kind].admit(), generation("instruction"):
                 return _only(await lane.encode([text]))
 
         fingerprint = await lane.fingerprint()
@@ -265,6 +276,23 @@ class EmbeddingService:
             compute,
             use_cache=use_cache,
             holds=partial(lane.has, fingerprint),
+        )
+
+    async def _embed_image(self, image: ImageInput, *, use_cache: bool) -> Vector:
+        image = snapshot(image) if is_in_memory(image) else await self._copied(image)
+        fingerprint = await self._image.fingerprint()
+        if isinstance(image, bytes) and len(image) <= HASHED_INLINE:
+            key = key_of(image, fingerprint)
+        else:
+            key = await self._in_pool(lambda: key_of(image, fingerprint))
+
+        async def compute() -> Vector:
+            with generation("image"):
+                pixels = await self._in_pool(lambda: preprocess(image))
+                return _only(await self._image.encode([pixels]))
+
+        return await self._vectors.one(
+            key, compute, use_cache=use_cache, holds=partial(self._image.has, fingerprint)
         )
 
     async def _embed_texts(self, texts: Sequence[str], *, use_cache: bool) -> NDArray[np.float32]:
@@ -298,13 +326,20 @@ class EmbeddingService:
 
     async def _in_pool(self, work: Callable[[], Result]) -> Result:
         self._require_usable()  # the service may have been cleaned up since the call began
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return await self._pool.run(work)
 
 
 def _listed(items: Iterable[Item], name: str) -> list[Item]:
     if isinstance(items, str | bytes) or not isinstance(items, Iterable):
         raise InvalidInput(f"{name}: expected a list of them, got {type(items).__name__}.")
     return list(items)
+
+
+async def _check_texts(texts: Sequence[str]) -> None:
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        for index, text in enumerate(texts[start : start + TEXTS_AT_ONCE], start):
+            check_text(text, f"texts[{index}]")
+        await asyncio.sleep(0)  # let others have the event loop
 
 
 def _only(vectors: NDArray[np.float32]) -> Vector:

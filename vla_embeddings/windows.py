@@ -16,6 +16,11 @@ AT_ONCE = 2
 """One is looked up, prepared or stored while the other is encoded."""
 
 
+def under_way(count: int, length: int) -> int:
+    """How many of `count` items are looked up, prepared or encoded at a time, at most."""
+    return min(count, AT_ONCE * length)
+
+
 async def in_windows(embed: EmbedWindow, count: int, length: int) -> Vectors:
     """Vectors of `count` items, at least one, in windows of at most `length`.
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from tests.cache.servers import PatientCache, Server, free_port
 from vla_embeddings.cache import EmbeddingCache
+from vla_embeddings.cache.server import Server as RedisServer
+from vla_embeddings.cache.server import SlotRange
 from vla_embeddings.errors import CacheUnavailable
 
 Vectors = dict[str, NDArray[np.float32]]
@@ -106,6 +108,33 @@ async def test_a_thousand_first_calls_at_once_all_find_their_server(
         found = await asyncio.gather(*map(cache.get_embedding, vectors))
 
         assert all(vector is not None for vector in found)
+
+
+async def test_a_cancelled_caller_leaves_the_search_for_servers_to_the_next(
+    url: str, vectors: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or callers with short deadlines would never find a server."""
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+    ask, questions = RedisServer.slot_owners, 0
+
+    async def wait_and_ask(server: RedisServer) -> list[SlotRange]:
+        nonlocal questions
+        questions += 1
+        asked.set()
+        await may_answer.wait()
+        return await ask(server)
+
+    monkeypatch.setattr(RedisServer, "slot_owners", wait_and_ask)
+    key, vector = next(iter(vectors.items()))
+    async with PatientCache(url, ttl=60, memory_entries=0) as cache:
+        hasty = asyncio.create_task(cache.get_embedding(key))
+        await asked.wait()
+        hasty.cancel()
+        await asyncio.wait([hasty])
+        may_answer.set()
+
+        assert await cache.set_embedding(key, vector)
+        assert questions == 1
 
 
 async def test_slots_that_move_are_followed(

@@ -13,21 +13,45 @@ class Work:
 
     def __init__(self) -> None:
         self.runs = 0
+        self.cancelled = 0
         self.go = asyncio.Event()
+        self.may_end = asyncio.Event()
 
     async def __call__(self) -> int:
         self.runs += 1
-        await self.go.wait()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         return self.runs
+
+    async def end_slowly(self) -> int:
+        """Takes its time when it is cancelled."""
+        try:
+            return await self()
+        finally:
+            await self.may_end.wait()
 
     async def fail(self) -> int:
         await self()
         raise ValueError("no vector")
 
+    async def fail_when_cancelled(self) -> int:
+        try:
+            return await self()
+        except asyncio.CancelledError:
+            raise ValueError("no vector") from None
+
+
+async def settled() -> None:
+    """Until the event loop has nothing left to do at once."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
 
 async def started(*calls: "asyncio.Task[int]") -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
+    await settled()
     assert not any(call.done() for call in calls)
 
 
@@ -75,19 +99,61 @@ async def test_an_error_reaches_all_callers_and_is_not_kept() -> None:
     assert await flight.run("a", work) == 2
 
 
+async def test_the_last_caller_that_is_cancelled_takes_the_computation_along() -> None:
+    flight, work = SingleFlight[int](), Work()
+    calls = [asyncio.create_task(flight.run("a", work)) for _ in range(2)]
+    await started(*calls)
+
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+    await settled()
+
+    assert work.cancelled == 1
+
+
+async def test_who_asks_while_a_computation_is_being_cancelled_gets_one_of_its_own() -> None:
+    flight, work = SingleFlight[int](), Work()
+    first = asyncio.create_task(flight.run("a", work.end_slowly))
+    await started(first)
+    first.cancel()
+    await asyncio.wait((first,))
+    late = [asyncio.create_task(flight.run("a", work)) for _ in range(2)]
+    await started(*late)
+
+    work.may_end.set()
+    await settled()
+    work.go.set()
+
+    assert await asyncio.gather(*late) == [2, 2]
+    assert work.cancelled == 1
+
+
+async def test_who_asks_in_the_moment_of_the_cancellation_gets_a_result() -> None:
+    flight, work = SingleFlight[int](), Work()
+    first = asyncio.create_task(flight.run("a", work))
+    await started(first)
+
+    first.cancel()
+    late = asyncio.create_task(flight.run("a", work))
+    await settled()
+    work.go.set()
+
+    assert await late == 2
+
+
 async def test_an_error_nobody_waits_for_is_silent(caplog: pytest.LogCaptureFixture) -> None:
     flight, work = SingleFlight[int](), Work()
-    only = asyncio.create_task(flight.run("a", work.fail))
+    only = asyncio.create_task(flight.run("a", work.fail_when_cancelled))
     await started(only)
+
     only.cancel()
     await asyncio.wait((only,))
-
-    work.go.set()
-    await asyncio.sleep(0.01)
+    await settled()
     gc.collect()
 
+    assert work.cancelled == 1
     assert not caplog.records
-    assert work.runs == 1
 
 
 def test_one_flight_serves_one_event_loop_after_another() -> None:

@@ -1,5 +1,6 @@
 """Vectors come from the cache where it has them, and are computed and stored where not."""
 
+import asyncio
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,3 +72,29 @@ async def test_without_a_cache_everything_is_computed() -> None:
     await ReadThrough(None).many(KEYS, source, use_cache=True, holds=lambda: True)
 
     assert source.asked == [[0, 1, 2, 3]]
+
+
+async def test_calls_for_the_same_keys_at_once_share_one_computation_and_no_array() -> None:
+    source, vectors = Source(), ReadThrough(None)
+
+    first, second = await asyncio.gather(
+        *(vectors.many(KEYS, source, use_cache=True, holds=lambda: True) for _ in range(2))
+    )
+    first[:] = 7
+
+    assert source.asked == [[0, 1, 2, 3]]
+    assert second.tolist() == [[i, i] for i in range(4)]
+
+
+async def test_calls_that_name_the_keys_otherwise_compute_for_themselves() -> None:
+    """Or an error would tell one caller the other's names."""
+    source, vectors = Source(), ReadThrough(None)
+
+    await asyncio.gather(
+        *(
+            vectors.many(KEYS, source, use_cache=True, holds=lambda: True, names=names)
+            for names in ([0, 1, 2, 3], [4, 5, 6, 7])
+        )
+    )
+
+    assert source.asked == [[0, 1, 2, 3]] * 2

@@ -1,5 +1,6 @@
 """Real artefacts, as the runtime is given them."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +13,11 @@ from vla_embeddings.models import MINILM, Artifact, ArtifactStore
 T = TypeVar("T")
 
 
-def failing_once(load: Callable[[], T], fault: Exception) -> Callable[[], T]:
+class Panic(BaseException):
+    """Stands for `pyo3_runtime.PanicException`, which no Python code can make."""
+
+
+def failing_once(load: Callable[[], T], fault: BaseException) -> Callable[[], T]:
     """A `load` whose first call fails."""
     faults = [fault]
 
@@ -22,6 +27,13 @@ def failing_once(load: Callable[[], T], fault: Exception) -> Callable[[], T]:
         return load()
 
     return fail_or_load
+
+
+def refuse_a_thread_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a system does at its limit, when the next thread is to be started."""
+    start = threading.Thread.start
+    allowed = failing_once(lambda: start, RuntimeError("can't start new thread"))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: allowed()(thread))
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.runtime.conftest import failing_once
-from vla_embeddings.errors import ServiceClosed
+from tests.runtime.conftest import Panic, failing_once
+from vla_embeddings.errors import InferenceError, ServiceClosed
 from vla_embeddings.runtime.bulk import Bulk
 from vla_embeddings.runtime.encoders import Batch, TextEncoder, Vectors
 from vla_embeddings.runtime.session import Session
@@ -145,6 +145,16 @@ async def test_a_failed_load_is_told_and_tried_again(doubler: Doubler) -> None:
     bulk.close()
 
 
+async def test_a_panic_of_native_code_is_the_callers_error(doubler: Doubler) -> None:
+    bulk = Bulk(NAME, failing_once(doubler.load, Panic("poisoned")), threads=THREADS, nice=0)
+    with pytest.raises(InferenceError, match="Panic: poisoned") as caught:
+        await bulk.encode([1])
+
+    assert isinstance(caught.value.__cause__, Panic)
+    assert (await bulk.encode([1]))[0, 0] == 2
+    bulk.close()
+
+
 async def test_a_cancelled_call_leaves_nothing_waiting(bulk: Bulk[int], doubler: Doubler) -> None:
     with doubler.held():
         call = asyncio.create_task(bulk.encode(range(100)))
@@ -166,7 +176,7 @@ async def test_closing_finishes_what_is_at_work_and_fails_what_waits(
         assert not (await asyncio.wait([closing], timeout=0.05))[0]
     await closing
 
-    with pytest.raises(ServiceClosed, match="cleaned up before"):
+    with pytest.raises(ServiceClosed, match="The service was cleaned up"):
         await call
     assert len(doubler.begun) == THREADS
     assert _threads() == []

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.runtime.conftest import failing_once
-from vla_embeddings.errors import Overloaded, ServiceClosed
-from vla_embeddings.runtime import worker as worker_module
+from tests.runtime.conftest import Panic, failing_once, refuse_a_thread_once
+from vla_embeddings.errors import InferenceError, ServiceClosed
 from vla_embeddings.runtime.worker import Worker
 
 NAME = "worker-test"
 BATCH = 4
 BAD = -1
+PANIC = -2
 PATIENCE = 10  # seconds, only against hanging
 
 
@@ -46,6 +46,8 @@ class Doubler:
         assert self.may_run.wait(PATIENCE)
         if BAD in items:
             raise ValueError("a bad item")
+        if PANIC in items:
+            raise Panic("index out of bounds")
         return np.array(items, np.float32)[:, None] * 2
 
 
@@ -229,19 +231,38 @@ async def test_a_failed_load_is_told_and_tried_again(doubler: Doubler) -> None:
     worker.close()
 
 
-async def test_a_full_queue_refuses_and_takes_requests_again_once_there_is_room(
-    worker: Worker[int], doubler: Doubler, monkeypatch: pytest.MonkeyPatch
+async def test_a_panic_of_native_code_is_an_error_of_its_own_request(
+    worker: Worker[int], doubler: Doubler
 ) -> None:
-    monkeypatch.setattr(worker_module, "MAX_WAITING", 3)
     first = await _keep_busy(worker, doubler)
-    waiting = await _ask(worker, 1, 2, 3)
-
-    with pytest.raises(Overloaded, match="3 embeddings are waiting"):
-        await worker.encode([4])
+    others = await _ask(worker, 1, PANIC, 3)
 
     doubler.may_run.set()
-    await asyncio.gather(first, *waiting)
-    assert (await worker.encode([4])).tolist() == [[8.0]]
+    results = await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert isinstance(results[2], InferenceError)
+    assert isinstance(results[2].__cause__, Panic)
+    assert [float(r[0, 0]) for r in results if not isinstance(r, BaseException)] == [0, 2, 6]
+    assert (await worker.encode([7])).tolist() == [[14.0]]
+
+
+async def test_a_panic_while_loading_is_told_and_loading_tried_again(doubler: Doubler) -> None:
+    worker = Worker(NAME, failing_once(doubler.load, Panic("poisoned")), batch=BATCH)
+    with pytest.raises(InferenceError, match="Panic: poisoned"):
+        await worker.encode([1])
+
+    assert (await worker.encode([1])).tolist() == [[2.0]]
+    worker.close()
+
+
+async def test_a_thread_that_the_system_refuses_is_asked_for_again(
+    worker: Worker[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_a_thread_once(monkeypatch)
+    with pytest.raises(InferenceError, match="raise the limit of threads"):
+        await worker.encode([1])
+
+    assert (await worker.encode([2])).tolist() == [[4.0]]
 
 
 async def test_closing_finishes_what_is_at_work_and_fails_what_waits(

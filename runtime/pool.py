@@ -1,0 +1,61 @@
+"""Threads that work for event loops, until they are closed."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from vla_embeddings.errors import ServiceClosed
+from vla_embeddings.runtime.thread_errors import no_thread, panics_as_errors
+from vla_embeddings.runtime.threads import lower_priority
+
+Result = TypeVar("Result")
+
+
+class Pool:
+    """Does work on threads, first come, first served.
+
+    Args:
+        name: of the threads.
+        threads: how many; they are started when there is work.
+        nice: see `lower_priority`.
+        further: likewise.
+    """
+
+    def __init__(self, name: str, *, threads: int, nice: int, further: int = 0) -> None:
+        self._threads = ThreadPoolExecutor(
+            threads, name, initializer=lower_priority, initargs=(nice, further)
+        )
+        self._closed = False
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """What `work()` returns. Where the caller is cancelled before its turn, it is not done.
+
+        Raises:
+            ServiceClosed: `close()` came first.
+            InferenceError: no thread can be had, or `work` failed with what is no `Exception`.
+            Others: as `work`.
+        """
+
+        def unless_closed() -> Result:
+            if self._closed:
+                raise ServiceClosed(
+                    "The service was cleaned up before these embeddings were made."
+                )
+            with panics_as_errors():
+                return work()
+
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._threads, unless_closed)
+        except RuntimeError as error:
+            if not self._closed:
+                raise no_thread(error) from error
+            raise ServiceClosed(
+                "The service was cleaned up; make a new EmbeddingService."
+            ) from error
+        return await done
+
+    def close(self) -> None:
+        """Finish the work at hand, fail what waits, end the threads."""
+        self._closed = True
+        self._threads.shutdown()
