@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vla_embeddings.runtime import available_cpus
+from vla_embeddings.runtime.cpu import find_cpu
 from vla_embeddings.runtime.gpu import Gpu
 
 REPOSITORY = Path(__file__).parents[1]
@@ -44,11 +45,10 @@ class Machine:
 
 def describe_machine(*, gpu: Gpu | None = None) -> Machine:
     """This machine, now; `gpu` is the one that is measured."""
-    details = _cpu_details()
-    present = details.get("flags", details.get("Features", "")).split()
+    cpu = find_cpu()
     return Machine(
-        cpu=details.get("model name", platform.processor()),
-        flags=[flag for flag in FLAGS if flag in present],
+        cpu=cpu.name,
+        flags=[flag for flag in FLAGS if flag in cpu.flags],
         cpus=available_cpus(),
         cpus_online=os.cpu_count() or 1,
         load=os.getloadavg()[0],
@@ -70,13 +70,6 @@ def _installed(names: Iterable[str]) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _cpu_details() -> dict[str, str]:
-    """The first processor's lines of /proc/cpuinfo."""
-    first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def commit_of(folder: Path) -> str:

@@ -40,8 +40,15 @@ class Engine:
     """Its file, or why there is none."""
 
 
-def ensure_engine(artifact: Artifact, *, progress: Progress = lambda step: None) -> Engine:
+def ensure_engine(
+    artifact: Artifact, *, force: bool = False, progress: Progress = lambda step: None
+) -> Engine:
     """Build the engine of a `fp16-tensorrt` artefact, where this machine can and has none.
+
+    Args:
+        artifact: what to compile.
+        force: build it also where there is one.
+        progress: told each step.
 
     Raises:
         ExportError: TensorRT did not take the whole graph; ParityError where the engine's
@@ -52,7 +59,7 @@ def ensure_engine(artifact: Artifact, *, progress: Progress = lambda step: None)
         platform = this_platform()
     except ProviderUnavailable as error:
         return Engine("not built", str(error))
-    if (known := find_engine(artifact, platform)) is not None:
+    if not force and (known := find_engine(artifact, platform)) is not None:
         return Engine("up to date", str(known))
     progress("building the TensorRT engine, which takes minutes")
     return Engine("built", str(_build(artifact, choice, platform)))

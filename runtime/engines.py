@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vla_embeddings.models import Artifact, FileRecord, Parity
 from vla_embeddings.models.store import GRAPH, sha256_of
-from vla_embeddings.runtime.gpu_options import profile
+from vla_embeddings.runtime.gpu_options import build_options
 
 ENGINES = ".engines"
 ENGINE = "engine.onnx"
@@ -29,6 +29,9 @@ class Platform:
     onnxruntime: str
     tensorrt: str
     driver: str
+    """Of the kernel; "unknown" where a container hides it."""
+    cuda: str
+    """The newest CUDA that the driver runs, which is never hidden."""
     gpu: str
     compute_capability: str
 
@@ -67,7 +70,8 @@ def platform_folder(artifact: Artifact, platform: Platform) -> Path:
 def engine_folder(artifact: Artifact, platform: Platform) -> Path:
     """Where an artefact's engine for a machine is, or is to be."""
     manifest = artifact.manifest
-    key = _digest({"graph": manifest.files[GRAPH].sha256, "profile": asdict(profile(manifest))})
+    options = dict(build_options(manifest, tensorrt=platform.tensorrt))
+    key = _digest({"graph": manifest.files[GRAPH].sha256, "options": options})
     return platform_folder(artifact, platform) / f"{manifest.model}-{key}"
 
 

@@ -82,6 +82,15 @@ def engine_options(manifest: Manifest, *, engine: Path, timings: Path, tensorrt:
         timings: folder of the kernel timings, which make the next build of any model faster.
         tensorrt: version of TensorRT.
     """
+    return {
+        **build_options(manifest, tensorrt=tensorrt),
+        "trt_timing_cache_path": str(timings),
+        "trt_ep_context_file_path": str(engine),
+    }
+
+
+def build_options(manifest: Manifest, *, tensorrt: str) -> Options:
+    """Those of a build that its engine depends on: all but where things lie."""
     shapes = profile(manifest)
 
     def of_all(shape: Shape) -> str:
@@ -99,8 +108,6 @@ def engine_options(manifest: Manifest, *, engine: Path, timings: Path, tensorrt:
         "trt_max_workspace_size": str(WORKSPACE_BYTES),
         "trt_auxiliary_streams": "0",  # they cost memory
         "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(timings),
         "trt_dump_ep_context_model": "1",
-        "trt_ep_context_file_path": str(engine),
         "trt_ep_context_embed_mode": "1",
     }

@@ -14,7 +14,8 @@ from vla_embeddings.runtime.captured import CapturedSession
 from vla_embeddings.runtime.diagnosis import Fault, find_missing_library, unavailable
 from vla_embeddings.runtime.gpu_options import captured_shapes, cuda_options, profile
 from vla_embeddings.runtime.libraries import load_libraries
-from vla_embeddings.runtime.providers import CUDA, ProviderChoice
+from vla_embeddings.runtime.placement import heavy_operators, placement
+from vla_embeddings.runtime.providers import CPU, CUDA, ProviderChoice
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +62,13 @@ def create(
     Args:
         ort: the onnxruntime module.
         graph: path of the graph.
-        options: `onnxruntime.SessionOptions`.
+        options: `onnxruntime.SessionOptions` with `RECORD_PLACEMENT`.
         choice: the providers, best first.
         first_options: of the first provider.
 
     Raises:
-        ProviderUnavailable: it did not come up.
+        ProviderUnavailable: it did not come up, or left products or attention to the CPU. Shapes
+            may be computed there.
     """
     first, *others = choice.providers
     providers = [(first, dict(first_options))]
@@ -80,6 +82,15 @@ def create(
     provider = session.get_providers()[0]
     if provider != first:
         raise _unavailable(ort, choice, f"{first} did not start and left the work to {provider}")
+    if left := heavy_operators(placement(session).get(CPU, {})):
+        operators = ", ".join(f"{count} {name}" for name, count in left.items())
+        raise unavailable(
+            choice.device,
+            Fault(
+                f"ONNX Runtime {ort.__version__} left {operators} of {graph} to the CPU",
+                "Export the model anew for a GPU, with --precision fp16",
+            ),
+        )
     return session
 
 
@@ -123,7 +134,7 @@ def _cuda(choice: ProviderChoice, *, graphs: bool) -> Mapping[str, str]:
 def _unavailable(ort: Any, choice: ProviderChoice, what: str) -> ProviderUnavailable:
     """The error, with the cause where the machine shows one."""
     fault = find_missing_library(ort, choice.device, choice.providers[0])
-    if fault is None and choice.gpu_memory_limit_mb is not None:
+    if fault is None and choice.device == "cuda" and choice.gpu_memory_limit_mb is not None:
         limit = choice.gpu_memory_limit_mb
         fault = Fault(what, f"If memory ran out, EMBEDDING_GPU_MEMORY_LIMIT_MB={limit} is the cap")
     return unavailable(

@@ -128,7 +128,7 @@ class Lane(Generic[Item]):
     ) -> None:
         self.model = model
         self._settings = settings
-        self._falls_back = settings.device == "auto"
+        self._failed: set[Device] = set()  # which `auto` no longer takes
         self._load_encoder = load
         self._batch = batch
         self._found: Selection | None = None
@@ -205,7 +205,9 @@ class Lane(Generic[Item]):
     def _find(self) -> Selection:
         settings = self._settings
         store = ArtifactStore(settings.models_dir)
-        artifact, choice = select(self.model, store, settings.device, settings.precision)
+        artifact, choice = select(
+            self.model, store, settings.device, settings.precision, self._failed
+        )
         if artifact.manifest.weights == "untrained" and not settings.allow_untrained:
             raise UntrainedModel(
                 f"{artifact.folder} has seeded, untrained weights: its vectors mean nothing. "
@@ -233,11 +235,10 @@ class Lane(Generic[Item]):
             try:
                 return self._load_on(artifact, choice, threads)
             except ProviderUnavailable as error:
-                if not self._falls_back:
+                if self._settings.device != "auto":
                     raise
-                following = _NEXT[choice.device]
-                logger.warning("Using %s instead: %s", following, error)
-                self._settings = replace(self._settings, device=following)
+                logger.warning("Using %s instead: %s", _NEXT[choice.device], error)
+                self._failed.add(choice.device)
                 self._found = None
 
     def _load_on(self, artifact: Artifact, choice: ProviderChoice, threads: int) -> Encoder[Item]:

@@ -11,6 +11,17 @@ Placement = Mapping[str, Mapping[str, int]]
 """For each provider, how many of each operator it runs."""
 
 
+# With their fused and quantised kin: FusedMatMul, QAttention, ConvInteger, QGemm.
+_HEAVY = ("MatMul", "Gemm", "Attention", "Conv")
+
+
+def heavy_operators(operators: Mapping[str, int]) -> Mapping[str, int]:
+    """Those of a provider's operators that a model's time goes to."""
+    return {
+        name: count for name, count in operators.items() if any(heavy in name for heavy in _HEAVY)
+    }
+
+
 def placement(session: Any) -> Placement:
     """Read a session's record.
 

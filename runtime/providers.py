@@ -32,13 +32,16 @@ class ProviderChoice:
     engine: Path | None = None
     """TensorRT's compiled form of the graph, which is loaded in its place."""
     gpu_memory_limit_mb: int | None = None
-    """Most MiB of GPU memory for one model's weights and activations; None is no limit."""
+    """Most MiB of CUDA's arena for one model's weights and activations; None is no limit.
+
+    TensorRT allocates by itself what its engine was built with, and heeds none.
+    """
 
     def precision(self, wanted: PrecisionSetting) -> Precision:
         """The precision to load: fp16 on a GPU and fp32 on a CPU where the setting is auto.
 
         Raises:
-            ConfigurationError: TensorRT is to run another precision than fp16.
+            ConfigurationError: TensorRT is to run another precision than fp16, or a GPU int8.
         """
         if self.device == "tensorrt":
             if wanted not in ("auto", "fp16"):
@@ -47,6 +50,11 @@ class ProviderChoice:
                     "or device='cuda'."
                 )
             return "fp16-tensorrt"
+        if wanted == "int8" and self.device != "cpu":
+            raise ConfigurationError(
+                "precision='int8': its graphs are for CPUs. Expected 'auto', 'fp16' or 'fp32', "
+                "or device='cpu'."
+            )
         if wanted != "auto":
             return wanted
         return "fp32" if self.device == "cpu" else "fp16"

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Any
 
@@ -269,8 +269,10 @@ async def test_no_vector_is_cached_as_of_the_precision_of_a_device_that_failed(
 ) -> None:
     load = TextEncoder.load
 
-    def choose(model: Model, store: ArtifactStore, device: Device, _: str) -> Selection:
-        if device == "auto":
+    def choose(
+        model: Model, store: ArtifactStore, device: Device, _: str, failed: Collection[Device]
+    ) -> Selection:
+        if not failed:
             return store.open(model, "fp16"), ProviderChoice("cuda", (CPU,))
         return store.open(model, "fp32"), CPU_CHOICE
 

@@ -45,9 +45,11 @@ class EmbeddingConfig(BaseSettings):
     """Hub id, its last part, or the folder of a local checkpoint."""
     device: Device = "auto"
     precision: PrecisionSetting = "auto"
-    """`auto` is fp16 on a GPU and fp32 on a CPU; int8 is never chosen silently."""
+    """`auto` is fp32 on a CPU and fp16 on a GPU, where `device="auto"` also takes fp32 if that is
+    all that was exported; int8 is never chosen silently."""
     gpu_memory_limit_mb: int | None = Field(None, ge=256)
-    """Most MiB of GPU memory that ONNX Runtime takes for each model; None is no limit."""
+    """Most MiB of GPU memory that ONNX Runtime takes for each model on CUDA; None is no limit.
+    TensorRT takes what its engine was built with."""
     nice: int = Field(0, ge=0, le=19)
     """Scheduling priority of the threads that embed: 0 as others, 19 after all others (Linux).
     Bulk work steps back five further."""

@@ -6,14 +6,14 @@ import platform
 import sys
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 from vla_embeddings.cache import EmbeddingCache
 from vla_embeddings.config import EmbeddingConfig
-from vla_embeddings.errors import EmbeddingError
+from vla_embeddings.errors import ArtifactDamaged, EmbeddingError, ModelNotFound
 from vla_embeddings.models import ArtifactStore, Kind, Precision, find_model
-from vla_embeddings.runtime import available_cpus, choose_providers, onnxruntime
+from vla_embeddings.runtime import available_cpus, choose_providers, onnxruntime, select
+from vla_embeddings.runtime.cpu import find_cpu
 from vla_embeddings.runtime.gpu import Gpu, find_gpu
 from vla_embeddings.runtime.wheels import installed_wheels
 
@@ -69,14 +69,27 @@ def _onnxruntime() -> Iterator[Finding]:
 
 def _device(config: EmbeddingConfig) -> Finding:
     try:
-        choice = choose_providers(config.device)
+        device = choose_providers(config.device).device
+        models: dict[str, list[str]] = {}
+        for kind in get_args(Kind):
+            for chosen, name in _chosen(config, kind):
+                models.setdefault(chosen, []).append(name)
     except EmbeddingError as error:
         return Finding("Device", "broken", str(error))
-    return Finding(
-        "Device",
-        "ok",
-        f"{config.device} means {choice.device}, {choice.precision(config.precision)}",
-    )
+    runs = [f"{chosen} for {' and '.join(names)}" for chosen, names in models.items()]
+    detail = "; ".join(runs) or f"{device}, and no model was exported for it"
+    return Finding("Device", "ok", f"{config.device} means {detail}")
+
+
+def _chosen(config: EmbeddingConfig, kind: Kind) -> Iterator[tuple[str, str]]:
+    """What the service would run a model in, and its name; nothing where it is not there."""
+    store = ArtifactStore(config.models_dir)
+    try:
+        model = find_model(config.name_of_model(kind), kind)
+        artifact, choice = select(model, store, config.device, config.precision)
+    except (ModelNotFound, ArtifactDamaged):  # which a finding of its own tells
+        return
+    yield f"{choice.device}, {artifact.manifest.precision}", model.name
 
 
 def _gpu() -> Iterator[Finding]:
@@ -93,12 +106,10 @@ def _describe(gpu: Gpu) -> str:
 
 
 def _cpu() -> Finding:
-    try:
-        words = set(Path("/proc/cpuinfo").read_text().split())
-    except OSError:
-        words = set()
-    flags = ", ".join(flag for flag in CPU_FLAGS if flag in words) or "no vector extensions known"
-    return Finding("CPU", "ok", f"{available_cpus()} threads to use; {flags}")
+    cpu = find_cpu()
+    flags = ", ".join(flag for flag in CPU_FLAGS if flag in cpu.flags)
+    known = flags or "no vector extensions known"
+    return Finding("CPU", "ok", f"{cpu.name}, {available_cpus()} threads to use; {known}")
 
 
 def _models(config: EmbeddingConfig) -> Iterator[Finding]:

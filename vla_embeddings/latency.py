@@ -43,6 +43,7 @@ class Latency:
     """One row of the document's table, for one precision and device."""
 
     model: str
+    kind: Kind
     weights: Literal["trained", "untrained"]
     dimension: int
     precision: Precision
@@ -159,6 +160,7 @@ async def measure(
     p50, p90 = 1000 * np.percentile(seconds[WARM_UP:], (50, 90))
     return Latency(
         manifest.model,
+        manifest.kind,
         manifest.weights,
         manifest.dimension,
         manifest.precision,

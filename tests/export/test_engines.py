@@ -15,7 +15,7 @@ from vla_embeddings.runtime import ProviderChoice
 from vla_embeddings.runtime.engines import ENGINE, ENGINES, Platform, find_engine
 from vla_embeddings.runtime.providers import CPU, CUDA, TENSORRT
 
-PLATFORM = Platform("1.31.1", "10.13.3", "580.65.06", "NVIDIA H100", "9.0")
+PLATFORM = Platform("1.31.1", "10.13.3", "580.65.06", "13.0", "NVIDIA H100", "9.0")
 
 
 @pytest.fixture
@@ -53,6 +53,16 @@ def test_an_engine_is_built_once(artifact: Artifact, asked: list[dict[str, str]]
     assert (first.status, second.status) == ("built", "up to date")
     assert first.detail == second.detail == str(find_engine(artifact, PLATFORM))
     assert len(asked) == 1
+
+
+def test_an_engine_is_built_again_where_that_is_forced(
+    artifact: Artifact, asked: list[dict[str, str]]
+) -> None:
+    first, second = ensure_engine(artifact), ensure_engine(artifact, force=True)
+
+    assert (first.status, second.status) == ("built", "built")
+    assert second.detail == str(find_engine(artifact, PLATFORM))
+    assert len(asked) == 2
 
 
 def test_timings_are_shared_by_the_models_of_a_machine(

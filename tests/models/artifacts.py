@@ -4,7 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from vla_embeddings.models import MINILM, Artifact, Manifest, Parity
+from vla_embeddings.models import MINILM, Artifact, Manifest, Parity, Precision
 from vla_embeddings.models.store import GRAPH, MANIFEST, TOKENIZER, record_files
 
 MANIFEST_OF_NOTHING = Manifest(
@@ -26,11 +26,18 @@ MANIFEST_OF_NOTHING = Manifest(
 )
 
 
-def fill(folder: Path, graph: str, source: str = MANIFEST_OF_NOTHING.source) -> None:
+def fill(
+    folder: Path,
+    graph: str,
+    source: str = MANIFEST_OF_NOTHING.source,
+    precision: Precision = MANIFEST_OF_NOTHING.precision,
+) -> None:
     """Write the files of an artefact whose graph is some text."""
     (folder / GRAPH).write_text(graph)
     (folder / TOKENIZER).write_text("{}")
-    manifest = replace(MANIFEST_OF_NOTHING, source=source, files=record_files(folder))
+    manifest = replace(
+        MANIFEST_OF_NOTHING, source=source, precision=precision, files=record_files(folder)
+    )
     (folder / MANIFEST).write_text(manifest.to_json())
 
 
@@ -39,6 +46,13 @@ def copy_of(artifact: Artifact, root: Path) -> Artifact:
     folder = root / artifact.manifest.model / artifact.manifest.precision
     shutil.copytree(artifact.folder, folder)
     return replace(artifact, folder=folder)
+
+
+def link_to(artifact: Artifact, root: Path) -> None:
+    """Show it in another store, too, at `root`."""
+    model, precision = artifact.manifest.model, artifact.manifest.precision
+    (root / model).mkdir(exist_ok=True)
+    (root / model / precision).symlink_to(artifact.folder)
 
 
 def vouch_for(artifact: Artifact, manifest: Manifest | None = None) -> Artifact:

@@ -9,21 +9,25 @@ import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from vla_embeddings.errors import InferenceError
 from vla_embeddings.models import CLIP_IMAGE, Artifact, ArtifactStore
 from vla_embeddings.runtime.captured import CapturedSession
 from vla_embeddings.runtime.gpu_options import captured_shapes
 
+NOT_PERMITTED = "CUDA failure 900: operation not permitted when stream is capturing"
+
 
 class Counting:
-    """A real session that counts bound and plain runs, and adds noise to bound ones."""
+    """A real session that counts bound and plain runs, and adds noise or a fault to bound ones."""
 
-    def __init__(self, artifact: Artifact, noise: float = 0) -> None:
+    def __init__(self, artifact: Artifact, noise: float = 0, fails: str = "") -> None:
         self._session = onnxruntime.InferenceSession(
             str(artifact.graph), providers=["CPUExecutionProvider"]
         )
         self.noise = noise
+        self.fails = fails
         self.bound = self.plain = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -37,6 +41,8 @@ class Counting:
     def run_with_iobinding(self, binding: Any, options: Any) -> None:
         assert int(options.get_run_config_entry("gpu_graph_id")) >= 1
         self.bound += 1
+        if self.fails:
+            raise Fail(self.fails)
         self._session.run_with_iobinding(binding, options)
         if self.noise:
             [output] = binding.get_outputs()
@@ -89,6 +95,13 @@ def test_a_vector_stays_what_it_was_when_the_next_one_is_computed(minilm: Artifa
 def test_a_capture_that_computes_something_else_is_refused(minilm: Artifact) -> None:
     with pytest.raises(InferenceError, match=r"shape \(1, 16\) differs .* by 1\.\de-02"):
         CapturedSession(onnxruntime, Counting(minilm, noise=0.01), [(1, 16)], "cpu")
+
+
+def test_a_capture_that_onnxruntime_refuses_is_an_error_of_ours(minilm: Artifact) -> None:
+    counting = Counting(minilm, fails=NOT_PERMITTED)
+
+    with pytest.raises(InferenceError, match=r"cannot be captured: .*CUDA failure 900"):
+        CapturedSession(onnxruntime, counting, [(1, 16)], "cpu")
 
 
 def test_one_image_is_replayed(models_dir: Path) -> None:

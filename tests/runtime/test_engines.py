@@ -8,6 +8,7 @@ import pytest
 from tests.models.artifacts import fill
 from vla_embeddings.models import MINILM, Artifact, ArtifactStore, FileRecord, Parity
 from vla_embeddings.models.store import GRAPH, sha256_of
+from vla_embeddings.runtime import gpu_options
 from vla_embeddings.runtime.engines import (
     ENGINE,
     RECORD,
@@ -17,7 +18,7 @@ from vla_embeddings.runtime.engines import (
     find_engine,
 )
 
-HERE = Platform("1.31.1", "10.13.3", "580.65.06", "NVIDIA H100", "9.0")
+HERE = Platform("1.31.1", "10.13.3", "580.65.06", "13.0", "NVIDIA H100", "9.0")
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_whole_engine_is_found(artifact: Artifact) -> None:
 @pytest.mark.parametrize("part", list(asdict(HERE)))
 def test_another_version_driver_or_gpu_needs_another_engine(artifact: Artifact, part: str) -> None:
     _build(artifact)
-    elsewhere = Platform(**{**asdict(HERE), part: "another"})
+    elsewhere = Platform(**{**asdict(HERE), part: "99.0"})
 
     assert elsewhere.key != HERE.key
     assert find_engine(artifact, elsewhere) is None
@@ -71,6 +72,25 @@ def test_other_shapes_need_another_engine(artifact: Artifact) -> None:
     shorter = replace(artifact, manifest=replace(artifact.manifest, max_tokens=128))
 
     assert engine_folder(shorter, HERE) != engine_folder(artifact, HERE)
+
+
+def test_other_build_options_need_another_engine(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = engine_folder(artifact, HERE)
+    monkeypatch.setattr(gpu_options, "WORKSPACE_BYTES", 2 << 30)
+
+    assert engine_folder(artifact, HERE) != before
+
+
+def test_where_a_container_hides_the_drivers_version_an_update_shows_in_its_cuda(
+    artifact: Artifact,
+) -> None:
+    hidden = replace(HERE, driver="unknown")
+    _build(artifact, hidden)
+
+    assert find_engine(artifact, hidden) is not None
+    assert find_engine(artifact, replace(hidden, cuda="13.2")) is None
 
 
 @pytest.mark.parametrize("content", [b"an engin", b"another e", b""], ids=repr)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.runtime.cuda import CudaRuntime, replace_onnxruntime
-from vla_embeddings.errors import ProviderUnavailable
+from vla_embeddings.errors import InferenceError, ProviderUnavailable
 from vla_embeddings.models import Artifact
 from vla_embeddings.runtime import (
     CPU_CHOICE,
@@ -85,6 +85,31 @@ def test_a_graph_that_cannot_be_captured_runs_without(
     np.testing.assert_allclose(vectors, text_encoder.encode(["go"]), rtol=0, atol=1e-5)
 
 
+def test_where_a_capture_fails_while_it_runs_the_model_runs_without(
+    factory: CudaRuntime,
+    minilm: Artifact,
+    text_encoder: TextEncoder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    factory.bound_runs_fail = "CUDA failure 900: operation not permitted when stream is capturing"
+
+    vectors = TextEncoder.load(minilm, CUDA_CHOICE, threads=1).encode(["go"])
+
+    assert "without CUDA graphs: CUDA graphs cannot be captured: " in caplog.text
+    assert "CUDA failure 900" in caplog.text
+    np.testing.assert_allclose(vectors, text_encoder.encode(["go"]), rtol=0, atol=1e-5)
+
+
+def test_a_replay_that_fails_in_a_request_tells_provider_and_shapes(
+    factory: CudaRuntime, minilm: Artifact
+) -> None:
+    encoder = TextEncoder.load(minilm, CUDA_CHOICE, threads=1)
+    factory.bound_runs_fail = "CUDA failure 700: an illegal memory access was encountered"
+
+    with pytest.raises(InferenceError, match=rf"{CUDA} failed on inputs .*CUDA failure 700"):
+        encoder.encode(["go"])
+
+
 def test_a_gpu_that_falls_back_to_the_cpu_in_silence_is_refused(
     factory: CudaRuntime, minilm: Artifact
 ) -> None:
@@ -92,6 +117,28 @@ def test_a_gpu_that_falls_back_to_the_cpu_in_silence_is_refused(
 
     with pytest.raises(ProviderUnavailable, match=rf"{CUDA} did not start.*device='cpu'"):
         Session.load(minilm, CUDA_CHOICE, threads=1)
+
+
+def test_a_gpu_that_leaves_products_and_attention_to_the_cpu_is_refused(
+    factory: CudaRuntime, minilm: Artifact
+) -> None:
+    """Although its provider is the first of the session's."""
+    factory.leaves = ("MatMul", "Attention", "Shape")
+
+    with pytest.raises(
+        ProviderUnavailable,
+        match=r"left \d+ MatMul, 6 Attention of .*model\.onnx to the CPU.*--precision fp16",
+    ):
+        Session.load(minilm, CUDA_CHOICE, threads=1)
+
+
+def test_shapes_may_be_computed_on_the_cpu(factory: CudaRuntime, minilm: Artifact) -> None:
+    factory.leaves = ("Cast",)
+
+    operators = Session.load(minilm, CUDA_CHOICE, threads=1).placement()
+
+    assert set(operators[CPU]) == {"Cast"}
+    assert operators[CUDA]["Attention"] == 6
 
 
 def test_the_library_that_a_provider_missed_is_named(
@@ -116,6 +163,21 @@ def test_what_onnxruntime_says_is_passed_on_where_no_library_is_missing(
         Session.load(minilm, CUDA_CHOICE, threads=1)
     with pytest.raises(ProviderUnavailable, match="GPU_MEMORY_LIMIT_MB=256"):
         Session.load(minilm, limited, threads=1)
+
+
+def test_the_memory_limit_is_no_word_to_tensorrt_which_heeds_none(
+    factory: CudaRuntime, minilm: Artifact
+) -> None:
+    factory.fails = "out of memory"
+    limited = ProviderChoice(
+        "tensorrt", (TENSORRT, CUDA, CPU), minilm.graph, gpu_memory_limit_mb=256
+    )
+
+    with pytest.raises(ProviderUnavailable, match="out of memory") as caught:
+        Session.load(minilm, limited, threads=1)
+
+    assert "gpu_mem_limit" not in factory.asked[0][TENSORRT]
+    assert "GPU_MEMORY_LIMIT_MB" not in str(caught.value)
 
 
 def test_tensorrt_loads_the_engine_in_place_of_the_graph_and_cuts_what_is_too_large(

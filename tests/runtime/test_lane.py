@@ -1,7 +1,7 @@
 """A lane finds the right artefact, and loads nothing that was not asked for."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -251,8 +251,12 @@ async def test_auto_turns_from_tensorrt_to_cuda_to_the_cpu_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def choose(model: Model, store: ArtifactStore, device: Device, _: str) -> Selection:
-        best: Device = "tensorrt" if device == "auto" else device
+    def choose(
+        model: Model, store: ArtifactStore, device: Device, _: str, failed: Collection[Device]
+    ) -> Selection:
+        assert device == "auto"
+        beyond: Device = "cpu" if "cuda" in failed else "cuda"
+        best: Device = beyond if "tensorrt" in failed else "tensorrt"
         precision: Precision = "fp32" if best == "cpu" else "fp16"
         return store.open(model, precision), ProviderChoice(best, (CPU,))
 

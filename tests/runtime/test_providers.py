@@ -125,6 +125,11 @@ def test_auto_precision_is_fp32_on_a_cpu_fp16_on_a_gpu_and_never_int8(
     assert choice.precision(wanted) == precision
 
 
+def test_int8_is_for_cpus() -> None:
+    with pytest.raises(ConfigurationError, match=r"precision='int8'.*device='cpu'"):
+        providers.ProviderChoice("cuda", (CUDA, CPU)).precision("int8")
+
+
 @pytest.mark.parametrize("wanted", ["fp32", "int8"])
 def test_tensorrt_runs_fp16_alone(wanted: PrecisionSetting) -> None:
     choice = providers.ProviderChoice("tensorrt", (TENSORRT, CUDA, CPU))

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -13,10 +13,11 @@ from rich.table import Table
 
 from vla_embeddings.cli.output import Json, print_json, progress_bars, stdout
 from vla_embeddings.config import Device, embedding_config
+from vla_embeddings.errors import ModelNotFound
+from vla_embeddings.models import Artifact, ArtifactStore, Kind, find_model
 
 if TYPE_CHECKING:
     from vla_embeddings.latency import Latency
-    from vla_embeddings.models import Artifact
     from vla_embeddings.tracking import Change
 
 JUDGEMENTS: Mapping[str, str] = {
@@ -44,16 +45,11 @@ def latency(json: Json = False) -> None:
     """Time one instruction and one image, in every exported precision, beside the document.
 
     Instructions have 12 tokens; the image is a 640x480 JPEG, timed from its bytes. Nothing is
-    cached. Measures the CPU, and the GPU where EMBEDDING_DEVICE chooses one.
+    cached. Measures the CPU, and the GPU where the service would run the model on one.
     """
-    from vla_embeddings.latency import RUNS_IN, installed, measure
+    from vla_embeddings.latency import measure
 
-    works: list[tuple[Artifact, Device]] = [
-        (artifact, device)
-        for device in _devices()
-        for artifact in installed(embedding_config, RUNS_IN[device])
-    ]
-    rows = []
+    works, rows = _works(), []
     with progress_bars() as progress:
         task = progress.add_task("", total=len(works))
         for artifact, device in works:
@@ -61,10 +57,11 @@ def latency(json: Json = False) -> None:
             progress.update(task, description=name)
             rows.append(asyncio.run(measure(artifact, device, embedding_config)))
             progress.advance(task)
+    machine = _machine()
     if json:
-        print_json([asdict(row) for row in rows])
+        print_json([{**asdict(row), "machine": machine} for row in rows])
     else:
-        stdout.print(_table(rows))
+        stdout.print(_table(rows, machine))
 
 
 @app.command()
@@ -132,29 +129,80 @@ def _changes_table(changes: "Sequence[Change]") -> Table:
     return table
 
 
-def _devices() -> list[Device]:
-    from vla_embeddings.runtime import choose_providers
+def _works() -> list[tuple[Artifact, Device]]:
+    """Each exported model in the precisions of the CPU, and of what a service runs it on."""
+    from vla_embeddings.latency import RUNS_IN, installed
 
-    chosen = choose_providers(embedding_config.device)
-    devices: list[Device] = ["cpu"]
-    return devices if chosen.device == "cpu" else [*devices, chosen.device]
+    kinds: tuple[Kind, ...] = ("text", "image")
+    chosen: dict[Kind, Device] = {kind: _device_of(kind) for kind in kinds}
+    devices: list[Device] = ["cpu", *chosen.values()]
+    return [
+        (artifact, device)
+        for device in dict.fromkeys(devices)
+        for artifact in installed(embedding_config, RUNS_IN[device])
+        if device in ("cpu", chosen[artifact.manifest.kind])
+    ]
 
 
-def _table(rows: "Sequence[Latency]") -> Table:
-    table = Table(title="One embedding on this machine", title_justify="left")
-    table.add_column("model")
-    table.add_column("on, in")
-    for name in ("dim", "p50", "p90", "document"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _device_of(kind: Kind) -> Device:
+    from vla_embeddings.runtime import choose_providers, select
+
+    config = embedding_config
+    device = choose_providers(config.device).device
+    if config.device != "auto":
+        return device
+    model, store = find_model(config.name_of_model(kind), kind), ArtifactStore(config.models_dir)
+    try:
+        return select(model, store, "auto", config.precision)[1].device
+    except ModelNotFound:  # in the precision that a service would take; others are measured
+        return device
+
+
+def _machine() -> dict[str, Any]:
+    """Its CPU, how many of them are to use, and its GPU; None where it has none."""
+    from vla_embeddings.runtime import available_cpus
+    from vla_embeddings.runtime.cpu import find_cpu
+    from vla_embeddings.runtime.gpu import find_gpu
+
+    gpu = find_gpu()
+    return {
+        "cpu": find_cpu().name,
+        "cpus": available_cpus(),
+        "gpu": f"{gpu.name}, driver {gpu.driver}" if gpu else None,
+    }
+
+
+def _table(rows: "Sequence[Latency]", machine: Mapping[str, Any]) -> Table:
+    """The platform document's: the devices side by side, a line for each model and precision."""
+    from vla_embeddings.latency import CPU_MS, GPU_MS
+
+    gpu = machine["gpu"] or "no GPU"
+    title = f"One embedding on {machine['cpu']}, CPUs: {machine['cpus']}, {gpu}"
+    table = Table(title=escape(title), title_justify="left", show_lines=True)
+    table.add_column("model", overflow="fold")
+    table.add_column("dim", justify="right", no_wrap=True)
+    for name in ("precision", "CPU", "GPU"):
+        table.add_column(name, no_wrap=True)
+    graphs: dict[tuple[str, str], dict[str, Latency]] = {}
     for row in rows:
+        column = "CPU" if row.device == "cpu" else "GPU"
+        graphs.setdefault((row.model, row.precision), {})[column] = row
+    for (model, precision), measured in graphs.items():
+        row = next(iter(measured.values()))
         untrained = "" if row.weights == "trained" else "\n[yellow]UNTRAINED[/]"
-        colour = "green" if row.p50_ms <= row.document_ms else "red"
         table.add_row(
-            escape(row.model) + untrained,
-            f"{row.device} {row.precision}",
+            escape(model) + untrained,
             str(row.dimension),
-            f"[{colour}]{row.p50_ms:.2f} ms[/]",
-            f"{row.p90_ms:.2f} ms",
-            f"{row.document_ms:g} ms",
+            precision,
+            _figures(measured.get("CPU"), CPU_MS[row.kind]),
+            _figures(measured.get("GPU"), GPU_MS[row.kind]),
         )
     return table
+
+
+def _figures(row: "Latency | None", document: float) -> str:
+    beside = f"\n[dim]document ~{document:g} ms[/]"
+    if row is None:
+        return f"not measured{beside}"
+    colour = "green" if row.p50_ms <= document else "red"
+    return f"[{colour}]p50 {row.p50_ms:.2f} ms[/]\np90 {row.p90_ms:.2f} ms{beside}"

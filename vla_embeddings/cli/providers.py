@@ -36,9 +36,9 @@ def providers(
 ) -> None:
     """Load the models as the service would, and show what runs how many of their operators.
 
-    A few operators on the CPU beside a GPU compute shapes, and cost nothing; products or
-    attention there cost a copy each way. Untrained models are shown too, models that were not
-    exported are not.
+    A few operators on the CPU beside a GPU compute shapes, and cost nothing; where products or
+    attention would be there, the GPU is not used. Untrained models are shown too, models that were
+    not exported are not.
     """
     from vla_embeddings.service import EmbeddingService
 
