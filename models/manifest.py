@@ -25,7 +25,11 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far a graph's unit vectors are from its PyTorch model's, over `samples` real inputs."""
+    """How far a graph's unit vectors are from its PyTorch model's, over `samples` inputs.
+
+    They are generated instructions or drawn scenes, and unusual ones of each; see
+    `vla_embeddings.export.samples`.
+    """
 
     samples: int
     max_abs_delta: float

@@ -1,7 +1,13 @@
 """ONNX Runtime: texts and images to vectors, without PyTorch."""
 
 from vla_embeddings.runtime.batches import even_batches
-from vla_embeddings.runtime.decode import ImageInput, decode, is_in_memory, snapshot
+from vla_embeddings.runtime.decode import (
+    ImageInput,
+    check_kind,
+    decode,
+    is_in_memory,
+    snapshot,
+)
 from vla_embeddings.runtime.encoders import (
     IMAGE_BATCH,
     ImageEncoder,
@@ -43,6 +49,7 @@ __all__ = [
     "TextEncoder",
     "available_cpus",
     "cache_fingerprint",
+    "check_kind",
     "check_text",
     "choose_providers",
     "decode",

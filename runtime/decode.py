@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,15 +39,16 @@ _UPRIGHT = {
 
 
 # Pillow reads an opened image in place, on first use: two threads must not do that at once. Images
-# cannot be keys of a dictionary, so each has one of these locks, by its address.
-_LOADING = tuple(threading.Lock() for _ in range(61))
+# cannot be keys of a dictionary, so each has a lock by its address, as long as a thread has that.
+_LOADING: WeakValueDictionary[int, threading.Lock] = WeakValueDictionary()
+_FINDING = threading.Lock()
 
 
 def decode(image: ImageInput) -> Image.Image:
     """Return the image as a person would see it: upright, opaque, 8-bit RGB.
 
     - Encoded bytes: a complete file in one of `FORMATS`. Of an animation, the first frame; of a
-      PIL image, the frame it stands at.
+      PIL image, the frame it stands at, and a JPEG as its `draft` scales it (docs/adr/0015).
     - Arrays: uint8 of shape (H, W, 3), RGB, taken as they are.
     - EXIF orientation is applied.
     - Transparency (alpha channel, palette or single colour) shows white, like a page; what lies
@@ -57,34 +59,47 @@ def decode(image: ImageInput) -> Image.Image:
 
     Returns:
         An RGB image, which is the caller's own where there was nothing to do: do not change it.
+        To decode it again changes nothing.
 
     Raises:
         InvalidInput: not an image, broken or truncated, without pixels, more than `MAX_PIXELS`
             pixels, 16-bit or float values outside the range above, or an array of another
             shape or dtype.
     """
+    check_kind(image)
     if isinstance(image, bytes):
         return _upright_rgb(_open(image), nullcontext())
     if isinstance(image, np.ndarray):
-        return _from_array(image)
-    if isinstance(image, Image.Image):
-        return _upright_rgb(image, _turn(image))
-    raise InvalidInput(
-        f"Expected a PIL image, a uint8 array of shape (H, W, 3) or the bytes of an image file; "
-        f"got {type(image).__name__}. Paths are not opened: pass Path(…).read_bytes()."
-    )
+        return Image.fromarray(image)
+    return _upright_rgb(image, _turn(image))
+
+
+def check_kind(image: ImageInput) -> None:
+    """Refuse what is no image by its type, and arrays by dtype, shape and size.
+
+    Raises:
+        InvalidInput: it is none; see `decode`.
+    """
+    if isinstance(image, np.ndarray):
+        _check_array(image)
+    elif not isinstance(image, Image.Image | bytes):
+        raise InvalidInput(
+            f"Expected a PIL image, a uint8 array of shape (H, W, 3) or the bytes of an image "
+            f"file; got {type(image).__name__}. Paths are not opened: pass Path(…).read_bytes()."
+        )
 
 
 def snapshot(image: ImageInput) -> ImageInput:
     """The image as it is now, whatever becomes of the caller's array or PIL image.
 
     Raises:
-        InvalidInput: a PIL image that cannot be decoded; see `decode`.
+        InvalidInput: no image, or a PIL image that cannot be decoded; see `decode`.
     """
-    if isinstance(image, np.ndarray):
-        return image.copy()
-    if not isinstance(image, Image.Image):
+    check_kind(image)
+    if isinstance(image, bytes):
         return image
+    if isinstance(image, np.ndarray):
+        return _copy(image)
     with _naming(image):
         with _turn(image):
             taken = image.copy()
@@ -93,8 +108,12 @@ def snapshot(image: ImageInput) -> ImageInput:
 
 
 def is_in_memory(image: ImageInput) -> bool:
-    """Whether its pixels are; those of an opened PIL image may have to be decoded first."""
-    return not isinstance(image, ImageFile.ImageFile)
+    """Whether its pixels are; those of an opened PIL image are once it was loaded."""
+    if not isinstance(image, ImageFile.ImageFile):
+        return True
+    # Neither tells alone: WebP has no tiles before it is loaded, and a frame that was sought has
+    # the last one's pixels. The public `im` raises an AssertionError where there are none.
+    return not image.tile and image._im is not None
 
 
 def _open(data: bytes) -> Image.Image:
@@ -110,7 +129,7 @@ def _open(data: bytes) -> Image.Image:
         ) from error
 
 
-def _from_array(array: NDArray[np.uint8]) -> Image.Image:
+def _check_array(array: NDArray[np.uint8]) -> None:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise InvalidInput(
             f"Expected a uint8 array of shape (H, W, 3), RGB; got {array.dtype} of shape "
@@ -118,7 +137,13 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
         )
     height, width, _ = array.shape
     _check_size(width, height, f"array of shape {array.shape}")
-    return Image.fromarray(array)
+
+
+def _copy(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """In the order of its memory, which takes a twentieth of the time where its axes have another
+    (`bgr[..., ::-1]`, `chw.transpose(1, 2, 0)`)."""
+    forwards = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in array.strides)
+    return array[forwards].copy("K")[forwards]
 
 
 def _upright_rgb(image: Image.Image, turn: AbstractContextManager[object]) -> Image.Image:
@@ -127,11 +152,16 @@ def _upright_rgb(image: Image.Image, turn: AbstractContextManager[object]) -> Im
             image.load()
         method = _UPRIGHT.get(_orientation(image))
         rgb = _rgb(image)
-        return rgb if method is None else rgb.transpose(method)
+        if method is not None:
+            rgb = rgb.transpose(method)
+        if rgb is not image:
+            rgb.getexif()[ExifTags.Base.Orientation] = 1  # it inherits how the other one stood
+        return rgb
 
 
 def _turn(image: Image.Image) -> threading.Lock:
-    return _LOADING[id(image) % len(_LOADING)]
+    with _FINDING:
+        return _LOADING.setdefault(id(image), threading.Lock())
 
 
 def _orientation(image: Image.Image) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vla_embeddings.runtime.decode import ImageInput, decode
+from vla_embeddings.runtime.decode import ImageInput, check_kind, decode
 
 __all__ = ["PREPROCESSING_VERSION", "SIDE", "ImageInput", "preprocess"]
 
@@ -28,11 +28,15 @@ def preprocess(image: ImageInput) -> NDArray[np.uint8]:
     becomes RGB.
 
     Returns:
-        uint8 of shape (224, 224, 3), RGB, C-contiguous, read-only.
+        uint8 of shape (224, 224, 3), RGB, C-contiguous; an array that has this shape already is
+        taken as it is: do not change it.
 
     Raises:
         InvalidInput: an image that cannot be used; see `decode`.
     """
+    if isinstance(image, np.ndarray) and image.shape == (SIDE, SIDE, 3):
+        check_kind(image)
+        return np.ascontiguousarray(image)
     rgb = _without_far_ends(decode(image))
     short = min(rgb.size)
     width, height = int(SIDE * rgb.width / short), int(SIDE * rgb.height / short)

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from tests.test_service import _jpeg
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService, images
+from vla_embeddings.cache import image_key
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.runtime import ImageInput, preprocess
+from vla_embeddings.runtime import ImageInput, preprocess, snapshot
 from vla_embeddings.samples import make_scenes
 
 SCENES = [_jpeg(scene.image) for scene in make_scenes(5)]
@@ -51,6 +54,25 @@ async def test_equal_images_are_computed_once_and_all_come_in_order(
     for vector, image in zip(batch, given, strict=True):
         alone = await service.get_image_embedding(image, use_cache=False)
         np.testing.assert_allclose(vector, alone, rtol=0, atol=1e-5)
+
+
+def _views(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The same pixels, as they lie in memory in other libraries."""
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    bgr = np.ascontiguousarray(pixels[..., ::-1])
+    return [pixels, planes.transpose(1, 2, 0), bgr[..., ::-1], pixels[::-1].copy()[::-1]]
+
+
+@pytest.mark.parametrize("view", _views(ARRAY), ids=["as is", "planes", "bgr", "upside down"])
+def test_equal_pixels_have_one_key_and_stay_what_they_were(view: NDArray[np.uint8]) -> None:
+    taken = snapshot(view)
+    assert isinstance(taken, np.ndarray)
+
+    keys = {images.key_of(image, "f") for image in (view, taken, Image.fromarray(ARRAY))}
+
+    assert keys == {image_key("f", ARRAY)}
+    assert images.prepared(taken, "f")[1] in keys
+    assert not np.shares_memory(taken, view)
 
 
 async def test_only_images_that_the_cache_lacks_are_computed(

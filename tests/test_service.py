@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from prometheus_client import REGISTRY
 
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
@@ -67,6 +68,13 @@ def _jpeg(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
+def _opened(image: Image.Image) -> Image.Image:
+    """The same pixels, as an opened file that was not read yet."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return Image.open(file)
+
+
 async def test_an_instruction_gives_a_unit_vector_of_384(service: EmbeddingService) -> None:
     vector = await service.get_instruction_embedding("pick up the red block")
 
@@ -112,12 +120,76 @@ async def test_an_image_counts_as_it_was_when_the_call_began(cached: EmbeddingSe
         np.testing.assert_array_equal(await cached.get_image_embedding(first), expected)
 
 
+async def test_an_opened_image_that_was_loaded_counts_as_it_was_when_the_call_began(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the thread that reads images is busy until it was changed."""
+    changed = threading.Event()
+    first, following, busy = (scene.image for scene in make_scenes(3))
+    image, slow = _opened(first), _opened(busy)
+    load = slow.load
+
+    def load_late() -> object:
+        changed.wait(20)
+        return load()
+
+    monkeypatch.setattr(slow, "load", load_late)
+    config = EmbeddingConfig(models_dir=models_dir, threads=1)
+    async with EmbeddingService(config=config, allow_untrained=True) as service:
+        expected = await service.get_image_embedding(first)
+        image.load()
+        before = asyncio.create_task(service.get_image_embedding(slow))
+        call = asyncio.create_task(service.get_image_embedding(image))
+        await asyncio.sleep(0)
+        image.paste(following)
+        changed.set()
+
+        await before
+        np.testing.assert_array_equal(await call, expected)
+
+
 async def test_an_opened_image_gives_the_vector_of_its_file(service: EmbeddingService) -> None:
     file = _jpeg(make_scenes(1)[0].image)
 
     opened = await service.get_image_embedding(Image.open(io.BytesIO(file)))
 
     np.testing.assert_allclose(opened, await service.get_image_embedding(file), rtol=0, atol=1e-5)
+
+
+async def test_a_jpeg_may_be_scaled_while_it_is_decoded(cached: EmbeddingService) -> None:
+    """As docs/adr/0015 says, and its vector is not taken for the exact one."""
+    file = _jpeg(make_scenes(1)[0].image.resize((1920, 1080)))
+    scaled = Image.open(io.BytesIO(file))
+    scaled.draft("RGB", (224, 224))
+
+    vector = await cached.get_image_embedding(scaled)
+
+    assert scaled.size == (480, 270)
+    exact = await cached.get_image_embedding(Image.open(io.BytesIO(file)))
+    assert vector @ exact > 0.999
+    assert not np.array_equal(vector, exact)
+
+
+async def test_a_pil_image_is_converted_once(
+    cached: EmbeddingService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For its key and its vector, whichever way it stands."""
+    convert, seen = Image.Image.convert, list[str]()
+
+    def watch(image: Image.Image, *arguments: Any) -> Image.Image:
+        seen.append(image.mode)
+        return convert(image, *arguments)
+
+    scene = make_scenes(1)[0].image
+    turned = scene.transpose(Image.Transpose.ROTATE_90).convert("CMYK")
+    turned.getexif()[ExifTags.Base.Orientation] = 6
+    monkeypatch.setattr(Image.Image, "convert", watch)
+
+    vector = await cached.get_image_embedding(turned)
+
+    assert seen == ["CMYK"]
+    upright = convert(convert(scene, "CMYK"), "RGB")
+    np.testing.assert_array_equal(await cached.get_image_embedding(upright), vector)
 
 
 async def test_a_text_query_lies_in_the_space_of_images(service: EmbeddingService) -> None:
@@ -322,6 +394,26 @@ async def test_the_event_loop_runs_on_while_models_load_and_compute(
     assert max(gaps) < 0.5
 
 
+async def test_the_event_loop_has_turns_while_long_texts_are_checked(
+    service: EmbeddingService,
+) -> None:
+    texts: list[Any] = [*["\u200b" * (MAX_CHARACTERS - 1) + "a"] * 20, 7]
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    with pytest.raises(InvalidInput, match=r"texts\[20\]"):
+        await service.batch_generate_embeddings(texts=texts)
+    counting.cancel()
+
+    assert turns == 20
+
+
 async def test_a_cancelled_caller_harms_nobody(service: EmbeddingService) -> None:
     expected = await service.get_instruction_embedding("turn left")
     callers = [
@@ -390,8 +482,16 @@ async def test_the_fingerprint_of_no_kind_is_refused(service: EmbeddingService) 
 
 @pytest.mark.parametrize(
     "image",
-    [b"", b"no image", "robot_view.jpg", np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3))],
-    ids=["empty", "text", "path", "no pixels", "float array"],
+    [
+        b"",
+        b"no image",
+        "robot_view.jpg",
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.broadcast_to(np.uint8(0), (10**6, 10**6, 3)),
+        np.broadcast_to(np.float64(0), (10**6, 10**6, 3)),
+    ],
+    ids=["empty", "text", "path", "no pixels", "float array", "terabytes", "float terabytes"],
 )
 async def test_an_unusable_image_is_refused_and_named_in_a_batch(
     service: EmbeddingService, image: Any

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vla_embeddings.cache import ReadThrough, image_key
 from vla_embeddings.errors import InvalidInput
@@ -14,6 +15,7 @@ from vla_embeddings.runtime import (
     IMAGE_BATCH,
     ImageInput,
     Lane,
+    check_kind,
     decode,
     even_batches,
     preprocess,
@@ -41,8 +43,22 @@ def key_of(image: ImageInput, fingerprint: str) -> str:
     Raises:
         InvalidInput: the image cannot be used.
     """
-    content = image if isinstance(image, bytes) else np.asarray(decode(image))
+    check_kind(image)
+    content = np.asarray(decode(image)) if isinstance(image, Image.Image) else image
     return image_key(fingerprint, content)
+
+
+def prepared(image: ImageInput, fingerprint: str) -> tuple[ImageInput, str]:
+    """A snapshot and its embedding's cache key, with that done once which both need of its pixels.
+
+    Raises:
+        InvalidInput: the image cannot be used.
+    """
+    if isinstance(image, Image.Image):
+        image = decode(image)
+    elif isinstance(image, np.ndarray):
+        image = np.ascontiguousarray(image)
+    return image, key_of(image, fingerprint)
 
 
 async def embed_images(

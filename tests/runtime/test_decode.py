@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from vla_embeddings.errors import InvalidInput
-from vla_embeddings.runtime.decode import MAX_PIXELS, decode, snapshot
+from vla_embeddings.runtime.decode import (
+    FORMATS,
+    MAX_PIXELS,
+    ImageInput,
+    decode,
+    is_in_memory,
+    snapshot,
+)
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -57,7 +64,8 @@ def test_exif_orientation_is_applied_to_bytes_and_pil_images(
     }[orientation]
 
     opened = Image.open(io.BytesIO(data))
-    for image in (decode(data), decode(snapshot(opened)), decode(opened)):
+    ways = (decode(data), decode(snapshot(opened)), decode(opened))
+    for image in (*ways, *map(decode, ways)):
         assert image.size == ((32, 16) if orientation < 5 else (16, 32))
         seen = np.asarray(image.resize((2, 2), Image.Resampling.BOX))[..., 0].ravel()
         assert seen.astype(int) == pytest.approx(quarters, abs=4)
@@ -192,9 +200,34 @@ def test_a_snapshot_stays_as_it_was_when_it_was_taken() -> None:
         np.testing.assert_array_equal(decode(each), _gradient())
 
 
-def test_an_image_that_loads_slowly_holds_up_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("file_format", sorted({*FORMATS} - {"ICO"}))  # loaded when it is opened
+def test_a_file_is_in_memory_once_it_was_loaded(file_format: str) -> None:
+    image = Image.open(io.BytesIO(_encoded(_gradient(), file_format)))
+    assert not is_in_memory(image)
+
+    image.load()
+
+    assert is_in_memory(image)
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "PNG", "TIFF", "AVIF"])
+def test_a_frame_that_was_sought_is_in_memory_once_it_was_loaded(file_format: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("white", "black")]
+    data = _encoded(frames[0], file_format, save_all=True, append_images=frames[1:])
+    image = Image.open(io.BytesIO(data))
+    image.load()
+
+    image.seek(1)
+
+    assert not is_in_memory(image)
+    image.load()
+    assert is_in_memory(image)
+
+
+def test_an_image_that_loads_slowly_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     loading, ended = threading.Event(), threading.Event()
-    slow, file = _gradient(), _encoded(_gradient(), "PNG")
+    slow = _gradient()
+    others: list[ImageInput] = [_encoded(slow, "PNG"), *(_gradient() for _ in range(100))]
 
     def load() -> None:
         loading.set()
@@ -205,11 +238,12 @@ def test_an_image_that_loads_slowly_holds_up_no_file(monkeypatch: pytest.MonkeyP
         pool.submit(decode, slow)
         loading.wait(20)
         try:
-            image = pool.submit(decode, file).result(timeout=10)
+            images = pool.submit(lambda: [decode(snapshot(other)) for other in others])
+            first, *_ = images.result(timeout=10)
         finally:
             ended.set()
 
-    np.testing.assert_array_equal(image, _gradient())
+    np.testing.assert_array_equal(first, _gradient())
 
 
 def test_the_callers_image_stays_as_it_was() -> None:
@@ -237,11 +271,12 @@ def test_the_callers_image_stays_as_it_was() -> None:
 def test_an_array_of_another_shape_or_dtype_is_refused_by_name(
     array: NDArray[np.generic],
 ) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        decode(array)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - the fault under test
+    for take in (decode, snapshot):
+        with pytest.raises(InvalidInput) as caught:
+            take(array)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - the fault under test
 
-    assert str(array.shape) in str(caught.value)
-    assert str(array.dtype) in str(caught.value)
+        assert str(array.shape) in str(caught.value)
+        assert str(array.dtype) in str(caught.value)
 
 
 @pytest.mark.parametrize("thing", ["scene.jpg", Path("scene.jpg"), None, 3, [b""], bytearray(4)])

@@ -79,6 +79,15 @@ def test_the_result_is_what_the_graph_is_fed() -> None:
     assert pixels.flags.c_contiguous
 
 
+def test_an_array_of_its_size_is_fed_to_the_graph_as_it_is() -> None:
+    array = _noise(224, 224)
+
+    assert np.shares_memory(preprocess(array), array)
+    assert np.array_equal(preprocess(array[::-1]), array[::-1])
+    with pytest.raises(InvalidInput, match="Expected a uint8 array"):
+        preprocess(array.astype(np.float32))  # pyright: ignore[reportArgumentType] - the fault under test
+
+
 def test_bytes_array_and_pil_image_give_the_same_pixels() -> None:
     array = _noise(320, 240)
     image = Image.fromarray(array)
