@@ -1,21 +1,28 @@
 """Many callers at once: what they get in all, how long each waits, and how the event loop fares.
 
-Every caller asks for one instruction after the other, each another one, past the cache.
+Every caller asks for one instruction after the other, each another one, past the cache. The
+precisions take turns.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.bench import Bench
-from benchmarks.beside_bulk import beside_bulk
+from benchmarks.beside_bulk import waits_beside_bulk
+from benchmarks.flops import minilm_flops
+from benchmarks.limits.gemm import gemm_limits
+from benchmarks.limits.peaks import Peaks
+from benchmarks.quality import with_quality
 from benchmarks.results import Findings, Row, Series, Unit
 from benchmarks.size import SizeName
 from benchmarks.spread import quartiles
-from vla_embeddings.models import Artifact
+from vla_embeddings.models import Precision
+from vla_embeddings.runtime.tokens import Tokenizer
 from vla_embeddings.service import EmbeddingService
 
 CALLERS = (1, 4, 16, 64, 256)
@@ -54,32 +61,67 @@ class Turn:
     """99th percentile of how late the event loop comes back to a task that sleeps."""
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One precision behind its service, and what its turns showed."""
+
+    name: str
+    precision: Precision
+    service: EmbeddingService
+    turns: dict[int, list[Turn]]
+    """By the number of callers."""
+    waits: list[list[float]]
+    """Milliseconds of single calls beside bulk work, turn by turn."""
+
+
 def run(bench: Bench) -> Findings:
     """Many concurrent callers: instructions a second, waiting times, event loop lag."""
-    return Findings.joined(_of(artifact, bench) for artifact in bench.artifacts("text"))
+    peaks = _peaks(bench)
+    servers = asyncio.run(_measure(bench, peaks))
+    rows, series = peaks.rows(_rate(CALLERS[-1]), "/s"), []
+    for each in servers:
+        for row in _rows(each):
+            rows.append(with_quality(row, bench, "text", each.precision))
+            if row.unit == "/s":
+                rows[-1] = peaks.shared(rows[-1], each.precision)
+        rows += [_lag(each, callers) for callers in CALLERS]
+        series += _series(each.name, each.turns)
+    return Findings(rows, [], [], series)
 
 
-def _of(artifact: Artifact, bench: Bench) -> Findings:
-    name, size = bench.name_of(artifact.manifest.precision), SIZES[bench.size.name]
-    advance = bench.track(f"concurrent callers, {name}", size.turns * len(CALLERS))
-    turns: dict[int, list[Turn]] = {callers: [] for callers in CALLERS}
+def _peaks(bench: Bench) -> Peaks:
+    """Of a text as long as those of the most callers in the mean."""
+    texts = bench.inputs.instructions[: max(SIZES[bench.size.name].calls, CALLERS[-1])]
+    lengths = [len(ids) for ids in Tokenizer(bench.fp32("text")).encode(texts)]
+    each = minilm_flops(lengths) / len(lengths)
+    return Peaks(gemm_limits(lambda _: each, on_gpu=bench.on_gpu))
 
-    async def measure() -> list[Row]:
-        async with bench.service(artifact) as service:
-            await service.batch_generate_embeddings(bench.inputs.instructions[:64])
-            for _ in range(size.turns):
-                for callers in CALLERS:
-                    turns[callers].append(
-                        await _turn(service, bench.inputs.instructions, callers, size.calls)
-                    )
-                    advance(1)
-            texts = bench.inputs.instructions[:BULK]
-            calls = max(1, size.calls // 3)
-            return await beside_bulk(service, name, texts, turns=size.turns, calls=calls)
 
-    beside = asyncio.run(measure())
-    rows = [row for callers in CALLERS for row in _rows(name, callers, turns[callers])]
-    return Findings([*rows, *beside], [], [], _series(name, turns))
+async def _measure(bench: Bench, peaks: Peaks) -> list[Server]:
+    """All precisions in turns, each with every number of callers and beside bulk work."""
+    texts, size = bench.inputs.instructions, SIZES[bench.size.name]
+    async with AsyncExitStack() as stack:
+        servers = []
+        for artifact in bench.artifacts("text"):
+            service = await stack.enter_async_context(bench.service(artifact))
+            await service.batch_generate_embeddings(texts[:64])
+            precision = artifact.manifest.precision
+            empty: dict[int, list[Turn]] = {callers: [] for callers in CALLERS}
+            servers.append(Server(bench.name_of(precision), precision, service, empty, []))
+        advance = bench.track("concurrent callers", size.turns * (len(CALLERS) + 1))
+        for turn in range(size.turns):
+            order = servers if turn % 2 == 0 else servers[::-1]
+            peaks.measure()
+            for callers in CALLERS:
+                for each in order:
+                    shown = await _turn(each.service, texts, callers, size.calls)
+                    each.turns[callers].append(shown)
+                advance(1)
+            for each in order:
+                calls = max(1, size.calls // 3)
+                each.waits.append(await waits_beside_bulk(each.service, texts[:BULK], calls))
+            advance(1)
+    return servers
 
 
 async def _turn(service: EmbeddingService, texts: Sequence[str], callers: int, calls: int) -> Turn:
@@ -111,17 +153,35 @@ async def _watch(lags: list[float]) -> None:
         lags.append(1e3 * (time.perf_counter() - start - TICK))
 
 
-def _rows(name: str, callers: int, turns: Sequence[Turn]) -> list[Row]:
-    who = "1 caller" if callers == 1 else f"{callers} callers"
-    figures: Sequence[tuple[str, list[float], Unit]] = (
-        (f"{who}: instructions", [turn.per_second for turn in turns], "/s"),
-        (f"{who}: p50 of a call", [turn.p50 for turn in turns], "ms"),
-        (f"{who}: p99 of a call", [turn.p99 for turn in turns], "ms"),
-        (f"{who}: event loop lag, p99", [turn.lag for turn in turns], "ms"),
-    )
-    return [
-        Row(work, name, quartiles(values), unit, turns=values) for work, values, unit in figures
-    ]
+def _rows(server: Server) -> list[Row]:
+    name, rows = server.name, list[Row]()
+    for callers, turns in server.turns.items():
+        rows += [
+            _row(_rate(callers), name, [turn.per_second for turn in turns], "/s"),
+            _row(f"{_who(callers)}: p50 of a call", name, [turn.p50 for turn in turns], "ms"),
+            _row(f"{_who(callers)}: p99 of a call", name, [turn.p99 for turn in turns], "ms"),
+        ]
+    for percent in (50, 99):
+        waits = [float(np.percentile(each, percent)) for each in server.waits]
+        rows.append(_row(f"1 caller beside bulk work: p{percent} of a call", name, waits, "ms"))
+    return rows
+
+
+def _lag(server: Server, callers: int) -> Row:
+    lags = [turn.lag for turn in server.turns[callers]]
+    return _row(f"{_who(callers)}: event loop lag, p99", server.name, lags, "ms")
+
+
+def _row(work: str, name: str, values: list[float], unit: Unit) -> Row:
+    return Row(work, name, quartiles(values), unit, turns=values)
+
+
+def _rate(callers: int) -> str:
+    return f"{_who(callers)}: instructions"
+
+
+def _who(callers: int) -> str:
+    return "1 caller" if callers == 1 else f"{callers} callers"
 
 
 def _series(name: str, turns: Mapping[int, Sequence[Turn]]) -> list[Series]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import starmap, zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +14,7 @@ from benchmarks.harness import Contender, Timings, interleave
 from benchmarks.ours import Ours, serve
 from benchmarks.peers.environment import PeerFailed
 from benchmarks.peers.peer import compete
-from benchmarks.results import Absence
+from benchmarks.results import Absence, Unit
 from vla_embeddings.models import Kind, Precision
 
 COMPARED = 16
@@ -33,6 +32,15 @@ class Limit(Contender, Protocol):
     @property
     def precisions(self) -> Sequence[Precision]:
         """Those whose figures it bounds."""
+        ...
+
+    @property
+    def unit(self) -> Unit:
+        """That of the machine's own figure, such as GB/s."""
+        ...
+
+    def amount(self, part: slice) -> float:
+        """What the part takes of it: gigabytes, or thousands of millions of operations."""
         ...
 
 
@@ -58,6 +66,8 @@ class Standing:
     """Ours; None for a peer or a limit."""
     quality: float | None
     """Lowest cosine to our fp32 vectors; None for a limit."""
+    bounds: Sequence[Precision] = ()
+    """Those whose figures it is a limit to."""
 
     def is_called(self, name: str) -> bool:
         """Whether this is the limit, or any version of the peer, of that name."""
@@ -74,6 +84,8 @@ class Contest:
     qualities: Sequence[float]
     """Of each embedder; see `Standing`."""
     absences: list[Absence]
+    measured_on: str
+    """Where peers took part: the inputs, and the versions of what does the peers' work."""
     _track: Track
 
     def hold(self, work: Work) -> list[Standing]:
@@ -83,7 +95,10 @@ class Contest:
         timings = interleave(
             contenders, work.turns, warm_up=work.warm_up, pause=work.pause, advance=advance
         )
-        return list(starmap(Standing, zip_longest(timings, self.precisions, self.qualities)))
+        precisions = [*self.precisions, *[None] * (len(self.embedders) - len(self.precisions))]
+        held = map(Standing, timings, precisions, self.qualities)
+        beyond = zip(timings[len(self.embedders) :], work.limits, strict=True)
+        return [*held, *(Standing(each, None, None, limit.precisions) for each, limit in beyond)]
 
 
 @contextmanager
@@ -91,7 +106,7 @@ def contest(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Iterator[Contest
     """Load all contenders for a kind of input; a peer that then fails on a batch is left out."""
     artifacts = bench.artifacts(kind)
     precisions: list[Precision] = [each.manifest.precision for each in artifacts]
-    absences = _not_exported(kind, bench, precisions)
+    absences, versions = _not_exported(kind, bench, precisions), dict[str, str]()
     with ExitStack() as stack:
         ours = [stack.enter_context(serve(each, inputs, bench)) for each in artifacts]
         embedders: list[Embedder] = [*ours]
@@ -104,9 +119,12 @@ def contest(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Iterator[Contest
                 try:
                     qualities.append(_quality(peer, ours[0]))
                     embedders.append(peer)
+                    versions.update(peer.on)
                 except PeerFailed as error:
                     absences.append(Absence(f"{peer.name} ({kind})", str(error)))
-        yield Contest(embedders, precisions, qualities, absences, bench.track)
+        on = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+        measured_on = f"{bench.inputs.origin}; peers on {on}" if on else ""
+        yield Contest(embedders, precisions, qualities, absences, measured_on, bench.track)
 
 
 def _not_exported(kind: Kind, bench: Bench, exported: Sequence[Precision]) -> list[Absence]:

@@ -15,11 +15,6 @@ class Transformer:
     blocks: int
     width: int
 
-    @property
-    def weight_bytes(self) -> int:
-        """Of the matrices of all blocks in fp32, which every call reads."""
-        return self.blocks * 12 * self.width**2 * 4
-
     def block(self, tokens: int) -> int:
         """One block, all tokens: four projections, attention, feed-forward."""
         projections = 4 * 2 * tokens * self.width**2

@@ -45,6 +45,11 @@ class Timings:
         """Median and quartiles of all."""
         return quartiles([seconds for turn in self.turns for seconds in turn])
 
+    @property
+    def best(self) -> float:
+        """The fastest turn's median: of a limit, what the machine can do."""
+        return min(self.medians)
+
     def percentile(self, rank: float) -> float:
         """Such as 90, of all."""
         return float(np.percentile([seconds for turn in self.turns for seconds in turn], rank))

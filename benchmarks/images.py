@@ -1,24 +1,29 @@
 """Where the milliseconds of one image go: decoding, resizing, the graph, and Python around them.
 
-Every turn times each source stage by stage: decoding alone, decoding and resizing, the graph
-alone, and the whole call. A stage is what it adds, so "python" holds the cache key, the threads'
-hand-overs and whatever a call does twice.
+Every turn times each source in every precision, stage by stage: decoding alone, decoding and
+resizing, the graph alone, and the whole call. A stage is what it adds, so "python" holds the cache
+key, the threads' hand-overs and whatever a call does twice.
 """
 
 import asyncio
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.bench import Bench
+from benchmarks.flops import clip_image_flops
+from benchmarks.limits.gemm import gemm_limits
+from benchmarks.limits.peaks import Peaks
+from benchmarks.quality import with_quality
 from benchmarks.results import Findings, Row, Series
 from benchmarks.size import SizeName
 from benchmarks.spread import quartiles
-from vla_embeddings.models import Artifact
+from vla_embeddings.models import Artifact, Precision
 from vla_embeddings.runtime import (
     ImageEncoder,
     ImageInput,
@@ -31,6 +36,9 @@ TURNS: Mapping[SizeName, int] = {"tiny": 1, "quick": 1, "full": 8, "long": 40}
 SIDES = ((224, 224), (320, 240), (640, 480), (1280, 720), (1920, 1080))
 CAMERA = (640, 480)
 STAGES = ("decode", "resize", "graph", "python")
+DIFFERENCES = ("resize", "python")
+GRADED = ("graph", "in all")
+"""Those that differ by precision, and show what its vectors are worth."""
 
 Cost = Mapping[str, float]
 """Milliseconds of each stage."""
@@ -46,11 +54,76 @@ class Source:
     """Where the chart over sizes shows it; None where it does not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One precision: the graph alone, and the service in front of it."""
+
+    name: str
+    precision: Precision
+    encoder: ImageEncoder
+    call: Callable[[ImageInput], object]
+
+
 def run(bench: Bench) -> Findings:
     """The cost of one image by kind and size: decoding, resizing, graph, Python."""
     with Image.open(io.BytesIO(bench.inputs.jpegs[0])) as scene:
         sources = _sources(scene.convert("RGB"))
-    return Findings.joined(_of(artifact, sources, bench) for artifact in bench.artifacts("image"))
+    peaks = Peaks(gemm_limits(lambda _: clip_image_flops(), on_gpu=bench.on_gpu))
+    with _graphs(bench) as graphs:
+        costs = _measure(graphs, sources, peaks, bench)
+    rows = peaks.rows("graph of one image", "ms")
+    for graph in graphs:
+        for source in sources:
+            for stage, row in _rows(source, graph.name, costs[graph.name][source.name]):
+                if stage in GRADED:
+                    row = with_quality(row, bench, "image", graph.precision)
+                rows.append(peaks.shared(row, graph.precision) if stage == "graph" else row)
+    series = _series(sources, costs[bench.usual_name])
+    inputs = f"{bench.inputs.origin}: one of 640x480, resized to the other sizes"
+    return Findings(rows, [], [], series, inputs)
+
+
+@contextmanager
+def _graphs(bench: Bench) -> Iterator[list[Graph]]:
+    """Every precision, until the end."""
+    with asyncio.Runner() as runner, ExitStack() as stack:
+
+        def graph(artifact: Artifact) -> Graph:
+            service, precision = bench.service(artifact), artifact.manifest.precision
+            stack.callback(service.cleanup)
+            encoder = ImageEncoder.load(artifact, bench.choice(artifact), threads=available_cpus())
+
+            async def embed(image: ImageInput) -> None:
+                await service.get_image_embedding(image, use_cache=False)
+
+            return Graph(
+                bench.name_of(precision),
+                precision,
+                encoder,
+                lambda image: runner.run(embed(image)),
+            )
+
+        yield [graph(artifact) for artifact in bench.artifacts("image")]
+
+
+def _measure(
+    graphs: Sequence[Graph], sources: Sequence[Source], peaks: Peaks, bench: Bench
+) -> dict[str, dict[str, list[Cost]]]:
+    """Costs by precision and source, all in turns; the first warms up and is dropped."""
+    costs: dict[str, dict[str, list[Cost]]] = {
+        graph.name: {source.name: [] for source in sources} for graph in graphs
+    }
+    turns = TURNS[bench.size.name]
+    advance = bench.track("cost of an image", turns + 1)
+    for turn in range(turns + 1):
+        for source in sources:
+            for graph in graphs if turn % 2 == 0 else reversed(graphs):
+                cost = _cost(source.image, graph.encoder, graph.call)
+                if turn:
+                    costs[graph.name][source.name].append(cost)
+        peaks.measure()
+        advance(1)
+    return costs
 
 
 def _sources(scene: Image.Image) -> list[Source]:
@@ -75,31 +148,7 @@ def _file(scene: Image.Image, size: tuple[int, int], kind: str) -> bytes:
     return file.getvalue()
 
 
-def _of(artifact: Artifact, sources: Sequence[Source], bench: Bench) -> Findings:
-    name, turns = bench.name_of(artifact.manifest.precision), TURNS[bench.size.name] + 1
-    encoder = ImageEncoder.load(artifact, bench.choice(artifact), threads=available_cpus())
-    service = bench.service(artifact)
-    advance = bench.track(f"cost of an image, {name}", turns)
-    costs: dict[str, list[Cost]] = {source.name: [] for source in sources}
-
-    async def call(image: ImageInput) -> None:
-        await service.get_image_embedding(image, use_cache=False)
-
-    with asyncio.Runner() as runner:
-        for _ in range(turns):
-            for source in sources:
-                costs[source.name].append(
-                    _cost(source.image, encoder, lambda image: runner.run(call(image)))
-                )
-            advance(1)
-        service.cleanup()
-    warm = {name: taken[1:] for name, taken in costs.items()}
-    rows = [row for source in sources for row in _rows(source, name, warm[source.name])]
-    drawn = name == bench.usual_name
-    return Findings(rows, [], [], _series(sources, warm) if drawn else [])
-
-
-def _cost(image: ImageInput, encoder: ImageEncoder, call: Callable[[ImageInput], None]) -> Cost:
+def _cost(image: ImageInput, encoder: ImageEncoder, call: Callable[[ImageInput], object]) -> Cost:
     pixels = preprocess(image)[None]
     decoding = _milliseconds(lambda: decode(image))
     preprocessing = _milliseconds(lambda: preprocess(image))
@@ -115,13 +164,16 @@ def _milliseconds(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def _rows(source: Source, name: str, costs: Sequence[Cost]) -> list[Row]:
+def _rows(source: Source, name: str, costs: Sequence[Cost]) -> Iterator[tuple[str, Row]]:
+    """Each stage with its row."""
     taken = {stage: [cost[stage] for cost in costs] for stage in STAGES}
+    taken["decode and resize"] = [cost["decode"] + cost["resize"] for cost in costs]
     taken["in all"] = [sum(cost.values()) for cost in costs]
-    return [
-        Row(f"cost of a {source.name}", f"{name}, {stage}", quartiles(ms), "ms", turns=ms)
-        for stage, ms in taken.items()
-    ]
+    for stage, ms in taken.items():
+        derived = stage in DIFFERENCES
+        turns = [] if derived else ms
+        work, subject = f"cost of a {source.name}", f"{name}, {stage}"
+        yield stage, Row(work, subject, quartiles(ms), "ms", turns=turns, derived=derived)
 
 
 def _series(sources: Sequence[Source], costs: Mapping[str, Sequence[Cost]]) -> list[Series]:

@@ -157,7 +157,9 @@ def _findings(policy: Policy, times: Times) -> Findings:
         "added at p99": (_added_p99(times), MAX_ADDED_P99_MS),
     }
     if not policy.bounded:
-        rows += [Row(work, name, figure, "ms") for name, (figure, _) in added.items()]
+        rows += [
+            Row(work, name, figure, "ms", derived=True) for name, (figure, _) in added.items()
+        ]
         return Findings(rows, [], [])
     verdicts = [
         Verdict(work, name, None, figure, "ms", bound, at_most=True)
@@ -168,7 +170,8 @@ def _findings(policy: Policy, times: Times) -> Findings:
 
 def _row(work: str, subject: str, milliseconds: Sequence[float]) -> Row:
     p90 = float(np.percentile(milliseconds, 90))
-    return Row(work, subject, quartiles(milliseconds), "ms", p90=p90)
+    turns = list(milliseconds)
+    return Row(work, subject, quartiles(milliseconds), "ms", p90=p90, turns=turns)
 
 
 def _added_p50(times: Times) -> Spread:

@@ -1,15 +1,16 @@
 """One call at a time: the platform document's table, beside the peers and the limits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from benchmarks.bench import Bench
-from benchmarks.contest import Contest, Limit, Standing, Work, contest
+from benchmarks.contest import Limit, Standing, Work, contest
 from benchmarks.curves import curve_work, curves
-from benchmarks.flops import MINILM, clip_image_flops, minilm_flops
-from benchmarks.limits.bandwidth import BandwidthLimit
+from benchmarks.flops import clip_image_flops, minilm_flops
+from benchmarks.limits.bandwidth import bandwidth_limits
 from benchmarks.limits.gemm import gemm_limits
 from benchmarks.results import Findings, Verdict
-from benchmarks.rows import in_unit, speed_rows
+from benchmarks.rows import in_unit, limit_rows, speed_rows
 from benchmarks.targets import (
     LATENCY,
     LATENCY_ON_GPU,
@@ -33,16 +34,15 @@ what wakes them counts."""
 
 def run(bench: Bench) -> Findings:
     """One call at a time: the platform document's table, and the time by tokens."""
-    return Findings.joined([_instructions(bench), _images(bench)])
+    texts, images = _instructions(bench), _images(bench)
+    return replace(Findings.joined([texts, images]), inputs=texts.inputs)
 
 
 def _instructions(bench: Bench) -> Findings:
     size = bench.size
     texts = of_length(bench.inputs.instructions, bench.fp32("text"))
     turns = _turns(size.latency_turns, size.instruction_calls, len(texts))
-    limits: list[Limit] = [*gemm_limits(lambda _: minilm_flops([TOKENS]), on_gpu=bench.on_gpu)]
-    if not bench.on_gpu:  # whose memory is read in microseconds
-        limits.append(BandwidthLimit(MINILM.weight_bytes))
+    limits = _limits(bench, "text", lambda _: minilm_flops([TOKENS]))
     work = Work(ONE_INSTRUCTION, turns, warm_up=FIRST, limits=limits)
     seldom = _turns(size.latency_turns, -(-size.instruction_calls // 4), len(texts))
     paced = Work(PACED_INSTRUCTION, seldom, warm_up=FIRST, pause=PAUSE)
@@ -52,20 +52,35 @@ def _instructions(bench: Bench) -> Findings:
         for place, length in enumerate(LENGTHS, start=len(texts))
     }
     with contest(bench, "text", [*texts, *lengthy]) as field:
-        findings = [_findings(field, work, bench, "text"), _findings(field, paced, bench, "text")]
-        growing = field.hold(curve_work("one instruction, by tokens", parts, size.curve_turns))
+        standings, seldom_ones = field.hold(work), field.hold(paced)
+        drawn = curve_work("one instruction, by tokens", parts, size.curve_turns, calls=3)
+        growing = field.hold(drawn)
     series = curves("latency-tokens", "tokens", parts, growing)
-    return Findings.joined([*findings, Findings([], [], field.absences, series)])
+    peaks = [each for each in standings if each.bounds]
+    findings = Findings.joined(
+        [
+            _findings(work, standings, bench, "text"),
+            _findings(paced, seldom_ones, bench, "text", peaks),
+            Findings(limit_rows(work, standings), [], field.absences, series),
+        ]
+    )
+    return replace(findings, inputs=field.measured_on)
 
 
 def _images(bench: Bench) -> Findings:
     size, jpegs = bench.size, bench.inputs.jpegs
     turns = _turns(size.latency_turns, size.image_calls, len(jpegs))
-    limits = gemm_limits(lambda _: clip_image_flops(), on_gpu=bench.on_gpu)
+    limits = _limits(bench, "image", lambda _: clip_image_flops())
     with contest(bench, "image", jpegs) as field:
         work = Work(ONE_IMAGE, turns, warm_up=FIRST, limits=limits)
-        findings = _findings(field, work, bench, "image")
+        findings = _findings(work, field.hold(work), bench, "image")
     return Findings.joined([findings, Findings([], [], field.absences)])
+
+
+def _limits(bench: Bench, kind: Kind, operations: Callable[[slice], float]) -> list[Limit]:
+    """Arithmetic, and the memory that the weights are read from; a GPU's takes microseconds."""
+    reading = [] if bench.on_gpu else bandwidth_limits(bench.artifacts(kind))
+    return [*gemm_limits(operations, on_gpu=bench.on_gpu), *reading]
 
 
 def texts_of_tokens(bench: Bench) -> list[str]:
@@ -92,8 +107,13 @@ def _turns(turns: int, calls: int, inputs: int) -> list[list[slice]]:
     return [parts[start : start + calls] for start in range(0, len(parts), calls)]
 
 
-def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:
-    standings = field.hold(work)
+def _findings(
+    work: Work,
+    standings: Sequence[Standing],
+    bench: Bench,
+    kind: Kind,
+    limits: Sequence[Standing] = (),
+) -> Findings:
     targets = LATENCY_ON_GPU if bench.on_gpu else LATENCY
     verdicts = [
         verdict
@@ -102,7 +122,7 @@ def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:
         for target in targets_of(targets, work.name, standing.precision)
         for verdict in _verdicts(target, standing, standings)
     ]
-    rows = speed_rows(work, standings, bench, kind, "ms")
+    rows = speed_rows(work, standings, bench, kind, "ms", limits)
     return Findings(rows, verdicts, [])
 
 

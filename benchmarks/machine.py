@@ -13,7 +13,10 @@ from vla_embeddings.runtime.cpu import find_cpu
 from vla_embeddings.runtime.gpu import Gpu
 
 REPOSITORY = Path(__file__).parents[1]
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "pillow", "tokenizers")
+PACKAGES = (
+    *("onnxruntime", "onnxruntime-gpu", "numpy", "pillow", "tokenizers"),
+    *("redis", "hiredis", "asyncpg", "pgvector"),
+)
 # What decides the speed of a matrix product on a CPU.
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
 # What a run writes itself, so that its later suites are of the same commit as its first.

@@ -36,7 +36,7 @@ def run(bench: Bench) -> Findings:
     settled, name = f"{after:,.0f}", bench.usual_name
     last = Spread(min(levels), levels[-1], max(levels))
     return Findings(
-        [Row(f"resident after {calls:,} calls", name, last, "MB")],
+        [Row(f"resident after {calls:,} calls", name, last, "MB", turns=[levels[-1]])],
         [
             Verdict(
                 f"resident after {calls:,} calls, to that after {settled}",
@@ -50,6 +50,7 @@ def run(bench: Bench) -> Findings:
         ],
         [],
         [Series("memory-calls", name, "calls", "MB", points)],
+        inputs="generated instructions and drawn scenes",
     )
 
 

@@ -1,7 +1,7 @@
 """What a precision costs in quality, beside what it gains in speed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -32,8 +32,10 @@ Vectors = NDArray[np.float32]
 class TextQuality:
     """What a precision's instruction vectors are worth."""
 
+    lowest: float
+    """Cosine to fp32."""
     cosine: float
-    """To fp32, the 1st percentile."""
+    """Likewise, the 1st percentile."""
     neighbours: float
     """Share of each instruction's ten nearest that are its nearest in fp32, too."""
     spearman: float | None
@@ -63,12 +65,28 @@ def text_qualities(bench: Bench) -> Mapping[Precision, TextQuality]:
     exact = split["fp32"][0]
     return {
         precision: TextQuality(
+            lowest=float(cosines(exact, of_texts).min()),
             cosine=float(np.percentile(cosines(exact, of_texts), 1)),
             neighbours=neighbours_kept(exact, of_texts),
             spearman=spearman(cosines(*of_pairs).tolist(), scores) if scores else None,
         )
         for precision, (of_texts, *of_pairs) in split.items()
     }
+
+
+@cache
+def image_cosines(bench: Bench) -> Mapping[Precision, float]:
+    """The lowest to fp32 of every exported precision; likewise."""
+    vectors = _vectors(bench, "image", bench.inputs.jpegs)
+    return {name: float(cosines(vectors["fp32"], each).min()) for name, each in vectors.items()}
+
+
+def with_quality(row: Row, bench: Bench, kind: Kind, precision: Precision) -> Row:
+    """A row of a precision's speed, with what its vectors are worth."""
+    if kind == "image":
+        return replace(row, quality=image_cosines(bench)[precision])
+    worth = text_qualities(bench)[precision]
+    return replace(row, quality=worth.lowest, neighbours=worth.neighbours, spearman=worth.spearman)
 
 
 def _proofs(bench: Bench) -> Iterator[Verdict]:
@@ -98,11 +116,8 @@ def _of_texts(bench: Bench) -> Iterator[Verdict]:
 
 
 def _of_images(bench: Bench) -> Iterator[Verdict]:
-    jpegs = bench.inputs.jpegs
-    vectors = _vectors(bench, "image", jpegs)
-    for precision, each in vectors.items():
-        cosine = float(cosines(vectors["fp32"], each).min())
-        work = f"cosine to fp32 of {len(jpegs)} images, the lowest"
+    work = f"cosine to fp32 of {len(bench.inputs.jpegs)} images, the lowest"
+    for precision, cosine in image_cosines(bench).items():
         yield _at_least(work, bench.name_of(precision), cosine, MIN_IMAGE_COSINE)
 
 

@@ -34,13 +34,14 @@ def run(bench: Bench) -> Findings:
         stored, seconds = asyncio.run(_record(bench, count, away))
     work = f"{count:,} accepted vectors, the database gone for {away:g} s"
     return Findings(
-        [Row(work, "ours, shutdown once it is back", _exactly(seconds), "s")],
+        [Row(work, "ours, shutdown once it is back", _exactly(seconds), "s", turns=[seconds])],
         [
             Verdict(
                 work, "ours, share stored", None, _exactly(stored / count), "", 1, at_most=False
             )
         ],
         [],
+        inputs="random vectors",
     )
 
 

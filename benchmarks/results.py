@@ -18,7 +18,7 @@ RESULTS = REPOSITORY / "benchmarks" / "results"
 ON_GPU = "-gpu"
 """Ends the name of a result that was measured on one: it stands beside that of the CPU."""
 
-Unit = Literal["ms", "/s", "x", "s", "MB", ""]
+Unit = Literal["ms", "/s", "x", "s", "MB", "GFLOP/s", "GOP/s", "GB/s", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Row:
     work: str
     subject: str
     figure: Spread
-    """Median and quartiles, in `unit`."""
+    """Median and quartiles, in `unit`; of a limit, its best turn within their range."""
     unit: Unit
     p90: float | None = None
     document: float | None = None
@@ -49,6 +49,8 @@ class Row:
     """Whether this is what the machine can do, and nobody's figure."""
     turns: list[float] = field(default_factory=list)
     """The median of each turn, in `unit`, for comparing with another run."""
+    derived: bool = False
+    """Whether it is a difference of two other rows, which are compared in its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """A contender's speed as a row: with its quality, and as a share of what the machine can do."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from benchmarks.bench import Bench
 from benchmarks.contest import Standing, Work
-from benchmarks.quality import text_qualities
+from benchmarks.quality import with_quality
 from benchmarks.results import Row
 from benchmarks.shares import nearest_limit
 from benchmarks.spread import Spread
@@ -21,10 +22,33 @@ CONVERSIONS: Mapping[SpeedUnit, Callable[[float], float]] = {
 
 
 def speed_rows(
-    work: Work, standings: Sequence[Standing], bench: Bench, kind: Kind, unit: SpeedUnit
+    work: Work,
+    standings: Sequence[Standing],
+    bench: Bench,
+    kind: Kind,
+    unit: SpeedUnit,
+    limits: Sequence[Standing] = (),
 ) -> list[Row]:
-    """Those of a work: milliseconds of a call, or inputs a second."""
-    return [_row(work, each, standings, bench, kind, unit) for each in standings]
+    """Those of a work: milliseconds of a call, or inputs a second.
+
+    Args:
+        limits: held in another work of the same operations.
+    """
+    bounds = [*standings, *limits]
+    return [_row(work, each, bounds, bench, kind, unit) for each in standings]
+
+
+def limit_rows(work: Work, standings: Sequence[Standing]) -> list[Row]:
+    """What the machine can do in its own units, by the limits of a work of equal parts."""
+    part = work.turns[0][0]
+    rows = []
+    for limit in work.limits:
+        [timings] = [each.timings for each in standings if each.is_called(limit.name)]
+        turns = [limit.amount(part) / seconds for seconds in timings.medians]
+        figure = Spread(min(turns), max(turns), max(turns))
+        what = f"this machine, {limit.unit}"
+        rows.append(Row(what, limit.name, figure, limit.unit, is_limit=True, turns=turns))
+    return rows
 
 
 def in_unit(seconds: Spread, unit: SpeedUnit) -> Spread:
@@ -43,26 +67,21 @@ def _row(
     unit: SpeedUnit,
 ) -> Row:
     timings, convert = standing.timings, CONVERSIONS[unit]
-    share = nearest_limit(standing, standings, work.limits)
-    kept = None
-    if kind == "text" and standing.precision is not None:
-        kept = text_qualities(bench)[standing.precision]
-    return Row(
+    share, is_limit = nearest_limit(standing, standings), standing.quality is None
+    turns = timings.medians
+    figure = Spread(min(turns), timings.best, max(turns)) if is_limit else timings.overall
+    row = Row(
         work.name,
         timings.name,
-        in_unit(timings.overall, unit),
+        in_unit(figure, unit),
         unit,
-        p90=convert(timings.percentile(90)) if unit == "ms" else None,
-        document=(
-            document_ms(kind, bench.device)
-            if unit == "ms" and standing.quality is not None
-            else None
-        ),
-        quality=standing.quality,
-        neighbours=kept.neighbours if kept else None,
-        spearman=kept.spearman if kept else None,
+        p90=convert(timings.percentile(90)) if unit == "ms" and not is_limit else None,
+        document=(document_ms(kind, bench.device) if unit == "ms" and not is_limit else None),
         share=share.value if share else None,
         limit=share.of if share else None,
-        is_limit=standing.quality is None,
-        turns=[convert(seconds) for seconds in timings.medians],
+        is_limit=is_limit,
+        turns=[convert(seconds) for seconds in turns],
     )
+    if standing.precision is not None:
+        row = with_quality(row, bench, kind, standing.precision)
+    return replace(row, quality=standing.quality)  # of the same inputs as the peers'

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.contest import Limit, Standing
+import numpy as np
+
+from benchmarks.contest import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +16,14 @@ class Share:
     value: float
 
 
-def nearest_limit(
-    ours: Standing, standings: Sequence[Standing], limits: Sequence[Limit]
-) -> Share | None:
-    """Of the limits to its precision, the one that leaves it the least room; None for a peer."""
+def nearest_limit(ours: Standing, standings: Sequence[Standing]) -> Share | None:
+    """Of the limits to its precision, the one that leaves it the least room; None for a peer.
+
+    A limit is its best turn: what the machine did once, it can do.
+    """
     shares = [
-        Share(limit.name, standing.timings.times_of(ours.timings).median)
-        for limit in limits
-        for standing in standings
-        if standing.is_called(limit.name) and ours.precision in limit.precisions
+        Share(each.timings.name, each.timings.best / float(np.median(ours.timings.medians)))
+        for each in standings
+        if ours.precision in each.bounds
     ]
     return max(shares, key=lambda share: share.value, default=None)

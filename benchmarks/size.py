@@ -59,7 +59,7 @@ QUICK = Size(
     starts=5,
     neighbour_texts=300,
     pairs=100,
-    requests=3,
+    requests=5,
     recorded=500,
     outage_seconds=0.5,
 )
@@ -70,7 +70,7 @@ FULL = Size(
     latency_turns=12,
     instruction_calls=20,
     image_calls=3,
-    curve_turns=4,
+    curve_turns=3,
     throughput_turns=10,
     instructions=200,
     images=16,

@@ -60,6 +60,7 @@ def run(bench: Bench) -> Findings:
             Verdict("PyTorch imports by then", name, None, torch, "", 0, at_most=True),
         ],
         [],
+        inputs="one instruction",
     )
 
 

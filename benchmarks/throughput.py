@@ -1,6 +1,8 @@
 """Many inputs at once: vectors a second, beside the peers and the machine's limits."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import cycle, islice
 
 from benchmarks.bench import Bench
 from benchmarks.contest import Contest, Standing, Work, contest
@@ -9,7 +11,9 @@ from benchmarks.flops import clip_image_flops, minilm_flops
 from benchmarks.limits.gemm import gemm_limits
 from benchmarks.results import Findings, Verdict
 from benchmarks.rows import speed_rows
+from benchmarks.spread import median_interval
 from benchmarks.targets import IMAGES, INSTRUCTIONS, THROUGHPUT, targets_of
+from vla_embeddings.latency import TOKENS, of_length
 from vla_embeddings.models import Kind
 from vla_embeddings.runtime.tokens import Tokenizer
 
@@ -18,24 +22,29 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 def run(bench: Bench) -> Findings:
     """Many inputs in one call: vectors a second, and the time by batch size."""
-    return Findings.joined([_instructions(bench), _images(bench)])
+    texts, images = _instructions(bench), _images(bench)
+    return replace(Findings.joined([texts, images]), inputs=texts.inputs)
 
 
 def _instructions(bench: Bench) -> Findings:
     size, tokenizer = bench.size, Tokenizer(bench.fp32("text"))
-    needed = max(size.throughput_turns * size.instructions, BATCHES[-1])
-    texts = bench.inputs.instructions[:needed]
+    texts = bench.inputs.instructions[: size.throughput_turns * size.instructions]
     lengths = [len(ids) for ids in tokenizer.encode(texts)]
     order = dealt(lengths, size.throughput_turns)
     texts, lengths = [texts[place] for place in order], [lengths[place] for place in order]
     limits = gemm_limits(lambda part: minilm_flops(lengths[part]), on_gpu=bench.on_gpu)
     turns = _chunks(size.throughput_turns, size.instructions)
     work = Work(INSTRUCTIONS, turns, warm_up=slice(0, size.instructions), limits=limits)
-    parts = {float(count): slice(0, count) for count in BATCHES}
-    with contest(bench, "text", texts) as field:
+    alike = list(
+        islice(cycle(of_length(bench.inputs.instructions, bench.fp32("text"))), BATCHES[-1])
+    )
+    parts = {float(n): slice(len(texts), len(texts) + n) for n in BATCHES}
+    with contest(bench, "text", [*texts, *alike]) as field:
         findings = _findings(field, work, bench, "text")
-        growing = field.hold(curve_work("instructions, by batch", parts, bench.size.curve_turns))
-    findings.series.extend(curves("latency-batch", "instructions in a call", parts, growing))
+        drawn = curve_work("instructions, by batch", parts, bench.size.curve_turns, calls=2)
+        growing = field.hold(drawn)
+    x = f"instructions of {TOKENS} tokens in a call"
+    findings.series.extend(curves("latency-batch", x, parts, growing))
     return findings
 
 
@@ -71,7 +80,7 @@ def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:
         if not bench.on_gpu  # for which no ratio is set
         for verdict in _verdicts(work, each, standings)
     ]
-    return Findings(rows, verdicts, field.absences)
+    return Findings(rows, verdicts, field.absences, inputs=field.measured_on)
 
 
 def _verdicts(work: Work, ours: Standing, standings: Sequence[Standing]) -> Iterator[Verdict]:
@@ -81,6 +90,10 @@ def _verdicts(work: Work, ours: Standing, standings: Sequence[Standing]) -> Iter
     for target in targets_of(THROUGHPUT, work.name, ours.precision):
         for other in standings:
             if target.against is not None and other.is_called(target.against):
-                faster = other.timings.times_of(ours.timings)
                 against = other.timings.name
+                faster = (
+                    median_interval([other.timings.best / each for each in ours.timings.medians])
+                    if other.bounds
+                    else other.timings.times_of(ours.timings)
+                )
                 yield Verdict(work.name, name, against, faster, "x", target.bound, at_most=False)

@@ -8,7 +8,6 @@ import redis.asyncio
 from numpy.typing import NDArray
 
 from benchmarks.cache.size import CacheSize
-from benchmarks.limits.loopback import NAME as LOOPBACK
 from benchmarks.limits.loopback import Loopback, loopback
 from benchmarks.results import Findings, Verdict
 from benchmarks.spread import median_interval
@@ -28,7 +27,7 @@ ADDED_MS = 0.12
 async def against_redis_py(url: str, vectors: Vectors, size: CacheSize) -> Findings:
     """Batches of all vectors and single hits, without this process's memory in front."""
     plain = {f"plain:{key}": vector for key, vector in vectors.items()}
-    with loopback() as echo:
+    with loopback(unix=False) as echo:
         async with (
             redis.asyncio.Redis.from_url(url) as client,
             EmbeddingCache(url, ttl=TTL, memory_entries=0) as cache,
@@ -56,7 +55,7 @@ async def _stores(
     works: dict[str, Work] = {
         OURS: lambda: cache.set_many(vectors),
         "redis-py pipeline of SET": pipeline,
-        LOOPBACK: _echo(echo, sent=_bytes(vectors), received=5 * len(vectors)),
+        echo.name: _echo(echo, sent=bytes_of(vectors), received=5 * len(vectors)),
     }
     return await _contest(f"set_many of {len(vectors):,}", works, size.turns)
 
@@ -79,17 +78,19 @@ async def _look_ups(
     works: dict[str, Work] = {
         OURS: lambda: cache.get_many(keys),
         "redis-py MGET + np.frombuffer": mget,
-        LOOPBACK: _echo(echo, sent=sum(len(key) + FRAME for key in keys), received=_bytes(stored)),
+        echo.name: _echo(
+            echo, sent=sum(len(key) + FRAME for key in keys), received=bytes_of(stored)
+        ),
     }
     return await _contest(f"get_many of {len(keys):,}", works, size.turns)
 
 
 async def _contest(work: str, works: Mapping[str, Work], turns: int) -> Findings:
     times = await in_turns(works, turns, repeats=3)
-    _, theirs, _ = works
+    _, theirs, limit = works
     slower = ratio(times[OURS], times[theirs])
     verdict = Verdict(work, OURS, theirs, slower, "x", SLOWER, at_most=True)
-    return Findings(latencies(work, times, LOOPBACK), [verdict], [])
+    return Findings(latencies(work, times, limit), [verdict], [])
 
 
 async def _hits(
@@ -106,13 +107,13 @@ async def _hits(
     works: dict[str, Work] = {
         OURS: lambda: cache.get_embedding(key),
         get: lambda: client.get(plain),
-        LOOPBACK: _echo(echo, sent=len(key) + FRAME, received=vector.nbytes + FRAME),
+        echo.name: _echo(echo, sent=len(key) + FRAME, received=vector.nbytes + FRAME),
     }
-    times = await in_turns(works, size.turns, repeats=size.single_calls)
+    times, limit = await in_turns(works, size.turns, repeats=size.single_calls), echo.name
     pairs = zip(times[OURS], times[get], strict=True)
     added = median_interval([1e3 * (ours - theirs) for ours, theirs in pairs])
     verdict = Verdict(f"{work}, added to it", OURS, get, added, "ms", ADDED_MS, at_most=True)
-    return Findings(latencies(work, times, LOOPBACK), [verdict], [])
+    return Findings(latencies(work, times, limit), [verdict], [])
 
 
 def _echo(echo: Loopback, *, sent: int, received: int) -> Work:
@@ -122,5 +123,6 @@ def _echo(echo: Loopback, *, sent: int, received: int) -> Work:
     return round_trip
 
 
-def _bytes(vectors: Vectors) -> int:
+def bytes_of(vectors: Vectors) -> int:
+    """That Redis sends or is sent for them, with their keys."""
     return sum(len(key) + vector.nbytes + 2 * FRAME for key, vector in vectors.items())

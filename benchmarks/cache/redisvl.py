@@ -3,13 +3,14 @@
 import numpy as np
 
 from benchmarks.bench import Bench
-from benchmarks.cache.clients import TTL, Vectors
+from benchmarks.cache.clients import FRAME, TTL, Vectors, bytes_of
 from benchmarks.cache.size import CacheSize
+from benchmarks.limits.loopback import Loopback, loopback
 from benchmarks.peers.environment import PeerEnvironment, PeerFailed
 from benchmarks.peers.store import Store, start_store
 from benchmarks.peers.stores import StoreInputs
 from benchmarks.results import Absence, Findings, Verdict
-from benchmarks.turns import OURS, latencies, ratio, seconds
+from benchmarks.turns import OURS, latencies, ratio, round_trips, seconds, take_turns
 from vla_embeddings.cache import EmbeddingCache
 
 FASTER = 15
@@ -30,22 +31,30 @@ async def _contest(
 ) -> Findings:
     rows = np.stack(list(vectors.values()))
     inputs = StoreInputs([f"instruction {number}" for number in range(len(rows))], rows, rows[:1])
-    with start_store(environment, "redisvl", url, inputs) as store:
-        times = await _in_turns(store, url, vectors, size)
+    with (
+        start_store(environment, "redisvl", url, inputs) as store,
+        loopback(unix=False) as echo,
+    ):
+        times = await _in_turns(store, echo, url, vectors, size)
         work = f"get_many of {len(vectors):,}, beside RedisVL"
         faster = ratio(times[store.name], times[OURS])
         verdict = Verdict(work, OURS, store.name, faster, "x", FASTER, at_most=False)
-    return Findings(latencies(work, times), [verdict], [])
+    return Findings(latencies(work, times, echo.name), [verdict], [])
 
 
 async def _in_turns(
-    store: Store, url: str, vectors: Vectors, size: CacheSize
+    store: Store, echo: Loopback, url: str, vectors: Vectors, size: CacheSize
 ) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {OURS: [], store.name: []}
     async with EmbeddingCache(url, ttl=TTL, memory_entries=0) as cache:
         await cache.set_many(vectors)
         store.seconds("store")
-        for _ in range(size.turns + 1):  # the first warms up
-            times[OURS].append(await seconds(cache.get_many(list(vectors))))
-            times[store.name].append(store.seconds("find"))
-    return {name: taken[1:] for name, taken in times.items()}
+
+        async def ours(_: int) -> float:
+            return await seconds(cache.get_many(list(vectors)))
+
+        async def theirs(_: int) -> float:
+            return store.seconds("find")
+
+        sent = sum(len(key) + FRAME for key in vectors)
+        limit = round_trips(echo, sent=sent, received=bytes_of(vectors))
+        return await take_turns({OURS: ours, store.name: theirs, echo.name: limit}, size.turns)

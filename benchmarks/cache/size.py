@@ -16,7 +16,7 @@ class CacheSize:
     single_calls: int
     """Of one turn."""
     calls_down: int
-    """After the breaker has opened."""
+    """After the breaker has opened, in all turns."""
 
 
 SIZES: Mapping[SizeName, CacheSize] = {

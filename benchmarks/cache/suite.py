@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import numpy as np
+import redis.asyncio
 
 from benchmarks.bench import Bench
 from benchmarks.cache.clients import against_redis_py
@@ -45,4 +47,14 @@ async def _measure(url: str, bench: Bench) -> Findings:
     for work in works:
         parts.append(await work())
         advance(1)
-    return Findings.joined(parts)
+    joined = Findings.joined(parts)
+    return replace(joined, inputs=f"random vectors; {await _server(url)}")
+
+
+async def _server(url: str) -> str:
+    """Its name and version."""
+    async with redis.asyncio.Redis.from_url(url) as client:
+        told = await client.info("server")
+    return (
+        f"{told.get('server_name', 'redis')} {told.get('valkey_version', told['redis_version'])}"
+    )

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
-from vla_embeddings.models import Precision
+from benchmarks.results import Unit
+from vla_embeddings.models import Artifact, Precision
 from vla_embeddings.runtime import available_cpus
 
 # Several times the last-level cache of a large server.
@@ -27,13 +30,45 @@ class BandwidthLimit:
 
     bytes_read: int
     """By one part, whatever its inputs."""
-    name: str = "memory bandwidth"
-    precisions: tuple[Precision, ...] = ("fp32",)
+    precision: Precision
+    """Of the weights that are read."""
+    unit: Unit = "GB/s"
+
+    @property
+    def name(self) -> str:
+        """Of the limit."""
+        return f"memory bandwidth, {self.precision}"
+
+    @property
+    def precisions(self) -> Sequence[Precision]:
+        """The one whose weights these are."""
+        return [self.precision]
 
     def seconds(self, parts: Sequence[slice]) -> list[float]:
         """Seconds that reading takes, for each part."""
         fastest = min(_seconds_to_read() for _ in range(REPEATS))
         return [self.bytes_read * fastest / ARRAY_BYTES for _ in parts]
+
+    def amount(self, part: slice) -> float:
+        """Of what is read, in gigabytes."""
+        return self.bytes_read / 1e9
+
+
+def bandwidth_limits(artifacts: Sequence[Artifact]) -> list[BandwidthLimit]:
+    """What reading the weights of each takes."""
+    return [BandwidthLimit(matrix_bytes(a.graph), a.manifest.precision) for a in artifacts]
+
+
+def matrix_bytes(graph: Path) -> int:
+    """Of the weights that a graph multiplies with, all of which every call reads."""
+    model = onnx.load(graph).graph
+    multiplied = {
+        name
+        for node in model.node
+        if "MatMul" in node.op_type or "Attention" in node.op_type
+        for name in node.input
+    }
+    return sum(each.ByteSize() for each in model.initializer if each.name in multiplied)
 
 
 def _seconds_to_read() -> float:

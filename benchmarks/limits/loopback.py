@@ -1,28 +1,32 @@
-"""The limit of the network: bytes to another process and back over TCP loopback.
+"""The limit of the network: bytes to another process of this machine and back.
 
-`python -m benchmarks.limits.loopback` is that other process: it prints the port it listens on,
-reads 16 bytes that tell the lengths of a request and its reply, then the request, and replies.
+`python -m benchmarks.limits.loopback [PATH]` is that other process: it listens on the unix socket
+PATH, or on a TCP port of the loopback interface, and prints where; it reads 16 bytes that tell the
+lengths of a request and its reply, then the request, and replies.
 """
 
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.machine import REPOSITORY
 
 LENGTHS = struct.Struct("<QQ")
-NAME = "loopback round trip"
 
 
 @dataclass(frozen=True, slots=True)
 class Loopback:
     """A connection to the other process."""
 
+    name: str
+    """Of the limit."""
     _connection: socket.socket
 
     def seconds(self, sent: int, received: int) -> float:
@@ -35,17 +39,29 @@ class Loopback:
 
 
 @contextmanager
-def loopback() -> Iterator[Loopback]:
-    """Start the other process and connect to it."""
-    command = [sys.executable, "-m", "benchmarks.limits.loopback"]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None  # a pipe
-        try:
-            port = int(process.stdout.readline())
-            with _undelayed(socket.create_connection(("127.0.0.1", port))) as connection:
-                yield Loopback(connection)
-        finally:
-            process.kill()
+def loopback(*, unix: bool) -> Iterator[Loopback]:
+    """Start the other process and connect to it, over a unix socket or TCP."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = [str(Path(folder) / "socket")] if unix else []
+        command = [sys.executable, "-m", "benchmarks.limits.loopback", *path]
+        with subprocess.Popen(
+            command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None  # a pipe
+            try:
+                with _connected(process.stdout.readline().strip()) as connection:
+                    name = "unix socket" if unix else "loopback"
+                    yield Loopback(f"{name} round trip", connection)
+            finally:
+                process.kill()
+
+
+def _connected(address: str) -> socket.socket:
+    if address.isdecimal():
+        return _undelayed(socket.create_connection(("127.0.0.1", int(address))))
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(address)
+    return connection
 
 
 def _undelayed(connection: socket.socket) -> socket.socket:
@@ -62,10 +78,17 @@ def _receive(connection: socket.socket, count: int) -> None:
         count -= received
 
 
-def _serve() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        print(server.getsockname()[1], flush=True)
-        with _undelayed(server.accept()[0]) as connection:
+def _listening(path: str | None) -> socket.socket:
+    if path is None:
+        return socket.create_server(("127.0.0.1", 0))
+    return socket.create_server(path, family=socket.AF_UNIX)
+
+
+def _serve(path: str | None) -> None:
+    with _listening(path) as server:
+        print(path or server.getsockname()[1], flush=True)
+        connection = server.accept()[0]
+        with connection if path else _undelayed(connection):
             while head := connection.recv(LENGTHS.size, socket.MSG_WAITALL):
                 sent, received = LENGTHS.unpack(head)
                 _receive(connection, sent)
@@ -73,4 +96,4 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1] if len(sys.argv) > 1 else None)

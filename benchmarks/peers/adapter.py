@@ -33,6 +33,8 @@ class Adapter:
 
     package: str
     load: Callable[[Path, Place], Embed]
+    on: tuple[str, ...]
+    """The packages that do its work."""
     on_gpu: bool = True
     """Whether it can run on NVIDIA's."""
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 import venv
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,21 +46,29 @@ def this_environment() -> PeerEnvironment:
 
 def make_environment(group: Group) -> PeerEnvironment:
     """The virtual environment of a group of peers, made where it is missing or out of date."""
-    requirements = Path(__file__).parent / f"{group}.txt"
+    requirements, constrained = requirements_of(group), group == "encoders"
     folder = ARTIFACTS / f"bench-{group}"
     python, marker = folder / "bin" / "python", folder / "installed.txt"
-    constraints = CONSTRAINTS.read_text() if group == "encoders" else ""
-    wanted = f"Python {sys.version}\n{requirements.read_text()}{constraints}"
+    constraints = CONSTRAINTS.read_text() if constrained else ""
+    wanted = "\n".join([f"Python {sys.version}", *requirements, constraints])
     if marker.is_file() and marker.read_text() == wanted:
         return PeerEnvironment(python, None)
     venv.create(folder, clear=True, with_pip=True)
-    files = ["-r", str(requirements)]
-    if constraints:
-        files += ["-c", str(CONSTRAINTS)]
+    given = [*requirements, *(["-c", str(CONSTRAINTS)] if constrained else [])]
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(install + files, capture_output=True, text=True, check=False)
+    done = subprocess.run(install + given, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["pip failed"]
         return PeerEnvironment(python, f"cannot be installed: {lines[-1]}")
     marker.write_text(wanted)
     return PeerEnvironment(python, None)
+
+
+def requirements_of(group: Group) -> list[str]:
+    """Those of the extra `bench-peers`, or of the stores, which no extra can hold (ADR 11)."""
+    if group == "stores":
+        lines = (Path(__file__).parent / "stores.txt").read_text().splitlines()
+        return [line for line in lines if not line.startswith("#")]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extra: list[str] = project["optional-dependencies"]["bench-peers"]
+    return extra

@@ -3,7 +3,7 @@
 import pickle
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,6 +29,8 @@ class Peer:
 
     name: str
     """With its version."""
+    on: Mapping[str, str]
+    """The packages that do its work, with their versions."""
     _worker: Worker
     _scratch: Path
 
@@ -91,7 +93,8 @@ def compete(
         peers = []
         for name, worker in started.items():
             try:
-                peers.append(Peer(f"{name} {worker.heard()['version']}", worker, scratch))
+                said = worker.heard()
+                peers.append(Peer(f"{name} {said['version']}", said["on"], worker, scratch))
             except PeerFailed as error:
                 absences.append(Absence(f"{name} ({kind})", str(error)))
         yield peers, absences

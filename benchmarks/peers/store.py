@@ -19,14 +19,23 @@ class Store:
     """With its version."""
     _worker: Worker
 
-    def seconds(self, step: str, query: int = 0) -> float:
+    def seconds(self, step: str) -> float:
         """Wall seconds of a step of `benchmarks.peers.stores`, by the worker's own clock.
 
         Raises:
             PeerFailed: it failed or ended.
         """
-        seconds: float = self._worker.ask({"step": step, "query": query})["seconds"]
+        seconds: float = self._worker.ask({"step": step, "query": 0})["seconds"]
         return seconds
+
+    def search(self, query: int) -> tuple[float, list[int]]:
+        """Wall seconds of the step `search`, and which of the stored vectors it found.
+
+        Raises:
+            PeerFailed: it failed or ended.
+        """
+        answer = self._worker.ask({"step": "search", "query": query})
+        return answer["seconds"], answer["found"]
 
 
 @contextmanager

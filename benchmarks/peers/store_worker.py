@@ -2,7 +2,7 @@
 
 Speaks JSON, one object a line: `{"version": ...}` once it is up; then it answers
 
-    {"step": NAME, "query": NUMBER}   with  {"seconds": ...}
+    {"step": NAME, "query": NUMBER}   with  {"seconds": ..., "found": [...] of a search}
 
 and any failure with `{"error": ...}`. It ends with its standard input.
 """
@@ -26,8 +26,9 @@ def main() -> None:
         for line in sys.stdin:
             request = json.loads(line)
             start = time.perf_counter()
-            steps[request["step"]](request["query"])
-            answer({"seconds": time.perf_counter() - start})
+            found = steps[request["step"]](request["query"])
+            seconds = time.perf_counter() - start
+            answer({"seconds": seconds, "found": found if request["step"] == "search" else None})
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ TOP_K = 10
 EF_SEARCH = 100
 
 Steps = Mapping[str, Callable[[int], object]]
-"""What can be asked of it, by name; each takes the number of a query."""
+"""What can be asked of it, by name; each takes the number of a query. `search` returns the numbers
+of the vectors that it found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +68,22 @@ def vecs(url: str, inputs: StoreInputs) -> Steps:
         )
 
     docs = collection()
+
+    def search(number: int) -> list[int]:
+        found = docs.query(
+            inputs.queries[number],
+            limit=TOP_K,
+            include_value=True,
+            include_metadata=True,
+            ef_search=EF_SEARCH,
+        )
+        return [int(each[0]) for each in found]
+
     return {
         "reset": reset,
         "insert": lambda _: docs.upsert(records),
         "index": index,
-        "search": lambda number: _all(
-            docs.query(
-                inputs.queries[number],
-                limit=TOP_K,
-                include_value=True,
-                include_metadata=True,
-                ef_search=EF_SEARCH,
-            ),
-            TOP_K,
-        ),
+        "search": search,
     }
 
 
@@ -100,18 +103,22 @@ def langchain_postgres(url: str, inputs: StoreInputs) -> Steps:
         engine.init_vectorstore_table(table, DIMENSION, overwrite_existing=True)
 
     reset(0)
+    numbers = {text: number for number, text in enumerate(inputs.texts)}
     options = indexes.HNSWQueryOptions(ef_search=EF_SEARCH)
     store = library.PGVectorStore.create_sync(
         engine, embedding, table, index_query_options=options
     )
+
+    def search(number: int) -> list[int]:
+        query = inputs.queries[number].tolist()
+        found = store.similarity_search_with_score_by_vector(query, k=TOP_K)
+        return [numbers[document.page_content] for document, _ in found]
+
     return {
         "reset": reset,
         "insert": lambda _: store.add_embeddings(inputs.texts, vectors),
         "index": lambda _: store.apply_vector_index(indexes.HNSWIndex(m=16, ef_construction=64)),
-        "search": lambda number: _all(
-            store.similarity_search_with_score_by_vector(inputs.queries[number].tolist(), k=TOP_K),
-            TOP_K,
-        ),
+        "search": search,
     }
 
 
@@ -126,14 +133,10 @@ def redisvl(url: str, inputs: StoreInputs) -> Steps:
 
     def find(_: int) -> None:
         found = cache.mget(contents=inputs.texts, model_name="model")
-        _all([item for item in found if item and item["embedding"]], len(items))
+        if not all(item and item["embedding"] for item in found):
+            raise RuntimeError("a stored vector was not found")
 
     return {"store": lambda _: cache.mset(items), "find": find}
-
-
-def _all(found: list[Any], expected: int) -> None:
-    if len(found) != expected:
-        raise RuntimeError(f"expected {expected} results, got {len(found)}")
 
 
 STORES: Mapping[str, Callable[[str, StoreInputs], Steps]] = {

@@ -84,24 +84,39 @@ def _sentence_transformers(
 
 def optimum(folder: Path, place: Place) -> Embed:
     """optimum's ORTModel on the plain export, with transformers' tokenizer; mean pooling."""
-    torch = import_module("torch")
-    torch.set_num_threads(place.threads)
     model = import_module("optimum.onnxruntime").ORTModelForFeatureExtraction.from_pretrained(
         folder,
         file_name="model.onnx",
         provider=place.provider,
         session_options=session_options(place.threads),
     )
+    return _pooled(model, folder, place)
+
+
+def transformers(folder: Path, place: Place) -> Embed:
+    """transformers on PyTorch, with the mean pooling of the model's card."""
+    network = import_module("transformers").AutoModel.from_pretrained(
+        folder, torch_dtype=torch_dtype(place)
+    )
+    return _pooled(network.eval().to(place.device), folder, place)
+
+
+def _pooled(model: Any, folder: Path, place: Place) -> Embed:
+    """After transformers' tokenizer, and before the mean over the tokens."""
+    torch = import_module("torch")
+    torch.set_num_threads(place.threads)
     tokenizer = import_module("transformers").AutoTokenizer.from_pretrained(folder)
 
     def embed(texts: list[Any]) -> Vectors:
         tokens = tokenizer(
             texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
         ).to(place.device)
-        hidden = model(**tokens).last_hidden_state
-        mask = tokens["attention_mask"].unsqueeze(-1)
-        means = (hidden * mask).sum(1) / mask.sum(1)
-        vectors: Vectors = torch.nn.functional.normalize(means, dim=-1).cpu().numpy()
+        with torch.inference_mode():
+            hidden = model(**tokens).last_hidden_state
+            mask = tokens["attention_mask"].unsqueeze(-1)
+            means = (hidden * mask).sum(1) / mask.sum(1)
+            unit = torch.nn.functional.normalize(means.float(), dim=-1)
+        vectors: Vectors = unit.cpu().numpy()
         return vectors
 
     return in_batches(embed, BATCH)
@@ -109,18 +124,15 @@ def optimum(folder: Path, place: Place) -> Embed:
 
 def openvino(folder: Path, place: Place) -> Embed:
     """OpenVINO's runtime with our fused fp32 graph and the model's tokenizer."""
-    run = openvino_graph(folder / "fused.onnx", place)
     tokenizer = import_module("tokenizers").Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
 
-    def embed(texts: list[Any]) -> Vectors:
+    def tokens(texts: list[Any]) -> dict[str, Any]:
         encodings = tokenizer.encode_batch(texts)
-        return run(
-            {
-                "input_ids": np.array([encoding.ids for encoding in encodings]),
-                "attention_mask": np.array([encoding.attention_mask for encoding in encodings]),
-            }
-        )
+        return {
+            "input_ids": np.array([encoding.ids for encoding in encodings]),
+            "attention_mask": np.array([encoding.attention_mask for encoding in encodings]),
+        }
 
-    return in_batches(embed, BATCH)
+    return openvino_graph(folder / "fused.onnx", place, tokens, BATCH)

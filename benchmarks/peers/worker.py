@@ -1,7 +1,7 @@
 """A peer at work: `python -m benchmarks.peers.worker KIND NAME FOLDER INPUTS DEVICE THREADS`.
 
-Speaks JSON, one object a line. It embeds its first input and says `{"version": ...}`; then it
-answers
+Speaks JSON, one object a line. It embeds its first input and says `{"version": ..., "on":
+{PACKAGE: VERSION}}`, the packages that do its work; then it answers
 
     {"parts": [[start, stop], ...]}       with  {"seconds": [...]}, one for each part
     {"save": [start, stop], "to": FILE}   with  {"saved": FILE}, the part's vectors as .npy
@@ -13,6 +13,8 @@ import json
 import pickle
 import sys
 import time
+from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,9 +36,15 @@ def main() -> None:
         embed = _load(adapter, Path(folder), place)
         inputs = pickle.loads(Path(inputs_file).read_bytes())  # written by our own parent
         embed(inputs[:1])
-        answer({"version": version(adapter.package)})
+        answer({"version": version(adapter.package), "on": dict(_versions(adapter))})
         for line in sys.stdin:
             answer(_respond(json.loads(line), embed, inputs))
+
+
+def _versions(adapter: Adapter) -> Iterator[tuple[str, str]]:
+    """As they call themselves, such as 2.13.0+cpu."""
+    for package in adapter.on:
+        yield package, import_module(package).__version__
 
 
 def _load(adapter: Adapter, folder: Path, place: Place) -> Embed:

@@ -5,7 +5,16 @@ from collections.abc import Collection, Mapping
 from benchmarks.results import ON_GPU, Row, Unit
 from benchmarks.spread import Spread
 
-DIGITS: Mapping[Unit, str] = {"ms": ".2f", "/s": ",.1f", "x": ".2f", "s": ".2f", "MB": ",.0f"}
+DIGITS: Mapping[Unit, str] = {
+    "ms": ".2f",
+    "/s": ",.1f",
+    "x": ".2f",
+    "s": ".2f",
+    "MB": ",.0f",
+    "GFLOP/s": ",.0f",
+    "GOP/s": ",.0f",
+    "GB/s": ".1f",
+}
 
 SMALL: Collection[Unit] = ("ms", "s")
 """Units whose small values keep two significant digits."""

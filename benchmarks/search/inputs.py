@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from benchmarks.bench import Bench
 from benchmarks.inputs import load_instructions
+from benchmarks.limits.loopback import Loopback
 from benchmarks.peers.environment import ARTIFACTS, PeerEnvironment
 from benchmarks.search.size import SearchSize
 from vla_embeddings import EmbeddingService
 from vla_embeddings.search import Database
 
 TOP_K = 10
+REPLY_BYTES = 1000  # ten rows of an id, an instruction, a bucket and a similarity
 BUCKETS = 1000  # rows of one bucket are 0.1 % of all
 CHUNK = 1000
 
@@ -27,6 +29,8 @@ class SearchInputs:
     texts: list[str]
     vectors: Vectors
     queries: Vectors
+    origin: str
+    """Of the texts."""
 
     def rows(self, count: int) -> list[dict[str, object]]:
         """The first `count` as rows of the table."""
@@ -47,6 +51,7 @@ class SearchBench:
     dsn: str
     db: Database
     raw: asyncpg.Connection
+    echo: Loopback
     stores: PeerEnvironment | None
 
 
@@ -61,7 +66,7 @@ async def load_inputs(bench: Bench, size: SearchSize) -> SearchInputs:
         np.save(file, await _embedded(texts, bench))
     vectors = np.load(file)
     held = len(texts) - size.queries
-    return SearchInputs(texts[:held], vectors[:held], vectors[held:])
+    return SearchInputs(texts[:held], vectors[:held], vectors[held:], origin)
 
 
 async def _embedded(texts: list[str], bench: Bench) -> Vectors:

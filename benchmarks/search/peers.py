@@ -1,13 +1,31 @@
 """Other libraries on the same server, each in a process of its own."""
 
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
 from benchmarks.peers.environment import PeerEnvironment, PeerFailed
 from benchmarks.peers.store import Store, start_store
 from benchmarks.peers.stores import StoreInputs
 from benchmarks.results import Absence, Findings, Verdict
-from benchmarks.search.inputs import SearchBench
-from benchmarks.search.searching import search_once
+from benchmarks.search.inputs import REPLY_BYTES, SearchBench
+from benchmarks.search.searching import (
+    nearest_similarities,
+    recall,
+    search_once,
+    similarities,
+)
 from benchmarks.search.writing import TABLE, make_table
-from benchmarks.turns import OURS, latencies, rates, ratio, seconds
+from benchmarks.turns import (
+    OURS,
+    latencies,
+    rates,
+    ratio,
+    round_trips,
+    seconds,
+    take_turns,
+)
 from vla_embeddings.search import create_hnsw_index, insert_embeddings
 
 
@@ -43,27 +61,63 @@ async def _contest(name: str, environment: PeerEnvironment, bench: SearchBench) 
         insert, search = f"insert {beside}", f"search {beside}"
         verdicts = [
             Verdict(work, OURS, store.name, ratio(times[store.name], times[OURS]), "x", 1, False)
-            for work, times in ((insert, inserts), (search, searches))
+            for work, times in ((insert, inserts), (search, searches.times))
         ]
-    return Findings([*rates(insert, inserts, count), *latencies(search, searches)], verdicts, [])
+    limit = bench.echo.name
+    found = [
+        replace(row, recall=searches.recalls.get(row.subject))
+        for row in latencies(search, searches.times, limit)
+    ]
+    return Findings([*rates(insert, inserts, count, limit), *found], verdicts, [])
 
 
 async def _inserts(store: Store, bench: SearchBench) -> dict[str, list[float]]:
     """Seconds of inserting all rows into an empty table, in turns; the store times itself."""
-    times: dict[str, list[float]] = {OURS: [], store.name: []}
     rows = bench.inputs.rows(bench.size.peer_rows)
-    for _ in range(bench.size.peer_turns):
+
+    async def ours(_: int) -> float:
         await make_table(bench.raw)
-        insert = insert_embeddings(bench.db, TABLE, "embedding", rows)
-        times[OURS].append(await seconds(insert))
+        return await seconds(insert_embeddings(bench.db, TABLE, "embedding", rows))
+
+    async def theirs(_: int) -> float:
         store.seconds("reset")
-        times[store.name].append(store.seconds("insert"))
-    return times
+        return store.seconds("insert")
+
+    sent = bench.inputs.vectors[: bench.size.peer_rows].nbytes
+    limit = round_trips(bench.echo, sent=sent, received=1)
+    works = {OURS: ours, store.name: theirs, bench.echo.name: limit}
+    return await take_turns(works, bench.size.peer_turns)
 
 
-async def _searches(store: Store, bench: SearchBench) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {OURS: [], store.name: []}
-    for number, query in enumerate(bench.inputs.queries):
-        times[OURS].append(await seconds(search_once(bench.db, query)))
-        times[store.name].append(store.seconds("search", number))
-    return times
+@dataclass(frozen=True, slots=True)
+class Searches:
+    """What searching for each query took and found."""
+
+    times: dict[str, list[float]]
+    recalls: dict[str, float]
+    """Of the ten truly nearest, in the mean."""
+
+
+async def _searches(store: Store, bench: SearchBench) -> Searches:
+    """Each query in turns, after one of all that warms up."""
+    queries, vectors = bench.inputs.queries, bench.inputs.vectors[: bench.size.peer_rows]
+    recalls: dict[str, list[float]] = {OURS: [], store.name: []}
+    truths = [nearest_similarities(vectors, query) for query in queries]
+
+    async def ours(turn: int) -> float:
+        number, start = turn % len(queries), time.perf_counter()
+        found = await search_once(bench.db, queries[number])
+        taken = time.perf_counter() - start
+        recalls[OURS].append(recall(similarities(found), truths[number]))
+        return taken
+
+    async def theirs(turn: int) -> float:
+        number = turn % len(queries)
+        taken, found = store.search(number)
+        recalls[store.name].append(recall(vectors[found] @ queries[number], truths[number]))
+        return taken
+
+    limit = round_trips(bench.echo, sent=queries[0].nbytes, received=REPLY_BYTES)
+    works = {OURS: ours, store.name: theirs, bench.echo.name: limit}
+    times = await take_turns(works, len(queries))
+    return Searches(times, {name: float(np.mean(each)) for name, each in recalls.items()})

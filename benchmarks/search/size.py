@@ -22,7 +22,7 @@ class SearchSize:
 
 SIZES: Mapping[SizeName, SearchSize] = {
     "tiny": SearchSize(400, 8, 50, 1, 1, 20, 1),
-    "quick": SearchSize(2000, 30, 500, 5, 1, 200, 2),
-    "full": SearchSize(20_200, 200, 20_000, 7, 3, 2000, 5),
-    "long": SearchSize(50_000, 500, 20_000, 11, 3, 4000, 5),
+    "quick": SearchSize(2000, 30, 500, 5, 5, 200, 5),
+    "full": SearchSize(20_200, 200, 20_000, 7, 5, 2000, 5),
+    "long": SearchSize(50_000, 500, 20_000, 11, 5, 4000, 5),
 }

@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from pgvector.asyncpg import register_vector
 
 from benchmarks.bench import Bench
+from benchmarks.limits.loopback import loopback
 from benchmarks.results import Findings
 from benchmarks.search.ef_search import ef_search_work
 from benchmarks.search.inputs import SearchBench, load_inputs
@@ -44,7 +47,24 @@ async def _measure(dsn: str, bench: Bench) -> Findings:
         for work in WORKS:
             parts.append(await work(prepared))
             advance(1)
-    return Findings.joined(parts)
+        inputs = await _described(prepared)
+    return replace(Findings.joined(parts), inputs=inputs)
+
+
+async def _described(bench: SearchBench) -> str:
+    """The rows, and what holds them."""
+    extension = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+    server = await bench.raw.fetchval("SHOW server_version")
+    pgvector = await bench.raw.fetchval(extension)
+    rows = f"{len(bench.inputs.texts):,} {bench.inputs.origin} instructions"
+    return f"{rows}; PostgreSQL {server} with pgvector {pgvector}"
+
+
+def over_unix(dsn: str) -> bool:
+    """Whether the server is reached by a unix socket, as libpq reads the address."""
+    address = urlsplit(dsn)
+    [host, *_] = parse_qs(address.query).get("host", [address.hostname or "/"])
+    return host.startswith("/")
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +75,8 @@ async def _prepared(dsn: str, bench: Bench) -> AsyncIterator[SearchBench]:
     raw = await asyncpg.connect(dsn)
     await make_table(raw)
     await register_vector(raw)
-    async with await Database.connect(dsn) as db:
-        yield SearchBench(size, inputs, dsn, db, raw, bench.stores)
+    with loopback(unix=over_unix(dsn)) as echo:
+        async with await Database.connect(dsn) as db:
+            yield SearchBench(size, inputs, dsn, db, raw, echo, bench.stores)
     await raw.execute(f"DROP TABLE {TABLE}")
     await raw.close()

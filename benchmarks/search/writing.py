@@ -46,11 +46,21 @@ async def insert_work(bench: SearchBench) -> Findings:
     async def ours() -> None:
         assert await insert_embeddings(bench.db, TABLE, "embedding", rows) == count
 
-    copy_name = "asyncpg copy_records_to_table"
-    times = await in_turns({OURS: ours, copy_name: copy}, bench.size.write_turns, empty)
+    copy_name, limit = "asyncpg copy_records_to_table", bench.echo.name
+    works: dict[str, Work] = {OURS: ours, copy_name: copy, limit: _sent(bench)}
+    times = await in_turns(works, bench.size.write_turns, empty)
     share = ratio(times[copy_name], times[OURS])
     verdict = Verdict(work, OURS, copy_name, share, "x", 0.7, at_most=False)
-    return Findings(rates(work, times, count), [verdict], [])
+    return Findings(rates(work, times, count, limit), [verdict], [])
+
+
+def _sent(bench: SearchBench) -> Work:
+    """The limit: the bytes of all vectors to the server, and a word back."""
+
+    async def round_trip() -> None:
+        bench.echo.seconds(bench.inputs.vectors[: bench.size.written].nbytes, 1)
+
+    return round_trip
 
 
 async def update_work(bench: SearchBench) -> Findings:
@@ -94,14 +104,16 @@ async def update_work(bench: SearchBench) -> Findings:
         "asyncpg unnest, 2,000 at a time": unnest,
         "asyncpg COPY and UPDATE FROM": staging,
     }
-    times = await in_turns({OURS: ours, **theirs}, bench.size.write_turns, vacuum)
+    limit = bench.echo.name
+    works: dict[str, Work] = {OURS: ours, **theirs, limit: _sent(bench)}
+    times = await in_turns(works, bench.size.write_turns, vacuum)
     best = min(theirs, key=lambda name: float(np.median(times[name])))
     bounds = (("asyncpg executemany", 1.3), (best, 0.7))
     verdicts = [
         Verdict(work, OURS, name, ratio(times[name], times[OURS]), "x", bound, at_most=False)
         for name, bound in bounds
     ]
-    return Findings(rates(work, times, count), verdicts, [])
+    return Findings(rates(work, times, count, limit), verdicts, [])
 
 
 async def build_work(bench: SearchBench) -> Findings:

@@ -1,13 +1,16 @@
 """A benchmark run so small that it shows only whether the suites work."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from benchmarks.bench import Bench
 from benchmarks.inputs import load_inputs
+from benchmarks.results import Findings
 from benchmarks.size import TINY
+from benchmarks.suites import SUITES
 from vla_embeddings.config import EmbeddingConfig
 
 
@@ -16,6 +19,7 @@ def bench(models_dir: Path) -> Iterator[Bench]:
     """Tiny, on generated inputs, without peers, beside limits that are quickly found."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("benchmarks.limits.gemm.SIDE", 128)
+        patch.setattr("benchmarks.limits.gemm.SECONDS", 0.001)
         patch.setattr("benchmarks.limits.bandwidth.ARRAY_BYTES", 2**20)
         yield Bench(
             TINY,
@@ -24,3 +28,9 @@ def bench(models_dir: Path) -> Iterator[Bench]:
             peers=None,
             track=lambda what, length: lambda steps: None,
         )
+
+
+@pytest.fixture(scope="session")
+def find(bench: Bench) -> Callable[[str], Findings]:
+    """What a suite finds, by its name; each runs once."""
+    return cache(lambda name: SUITES[name](bench))

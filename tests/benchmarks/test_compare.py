@@ -95,14 +95,15 @@ def test_a_share_that_fell_to_nothing_is_flagged(tmp_path: Path) -> None:
     assert change.judgement == "worse"
 
 
-def test_a_time_needs_five_turns_a_side_and_memory_none(tmp_path: Path) -> None:
+def test_a_time_of_few_turns_changed_where_it_is_several_times_as_long(tmp_path: Path) -> None:
     def of(name: str, unit: Unit, *turns: float) -> Path:
         row = Row("resident", "ours", quartiles(turns), unit, turns=list(turns))
         return save([row], tmp_path / name)
 
     few = of("a", "s", 1.0, 1.1, 1.0, 1.1), of("b", "s", 2.0, 2.1, 2.0, 2.1)
     assert judgements(*few) == ["same"]
-    assert [each.noise for each in compare(*map(read_run, few))] == [None]
+    assert judgements(of("a", "s", 1.0), of("b", "s", 4.0)) == ["worse"]
+    assert judgements(of("a", "s", 1.0, 1.1), of("b", "s", 0.25, 0.26)) == ["better"]
     enough = of("a", "s", 1, 1, 1, 1, 1.1), of("b", "s", 2, 2, 2, 2, 2.1)
     assert judgements(*enough) == ["worse"]
     assert judgements(of("a", "MB", 200), of("b", "MB", 220)) == ["worse"]

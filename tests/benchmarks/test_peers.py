@@ -9,8 +9,16 @@ import onnxruntime
 import pytest
 
 from benchmarks.bench import Bench
+from benchmarks.contest import contest
 from benchmarks.peers.backends import require_cuda
-from benchmarks.peers.environment import PeerEnvironment, PeerFailed
+from benchmarks.peers.encoders import ENCODERS
+from benchmarks.peers.environment import (
+    Group,
+    PeerEnvironment,
+    PeerFailed,
+    requirements_of,
+    this_environment,
+)
 from benchmarks.peers.peer import compete
 from benchmarks.peers.process import start_worker
 from benchmarks.peers.store import start_store
@@ -28,7 +36,27 @@ def test_peers_that_cannot_be_installed_are_named_with_the_reason(bench: Bench) 
     with compete(environment, "text", texts, bench.fp32, bench.place) as (peers, absences):
         assert peers == []
     assert Absence("fastembed (text)", "cannot be installed: no network") in absences
-    assert len(absences) == 6
+    assert len(absences) == 7
+
+
+@pytest.mark.timeout(300)  # PyTorch is started and the checkpoint exported
+def test_peers_that_are_installed_here_make_the_same_vectors_and_say_what_they_run_on(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.peers.peer.ARTIFACTS", tmp_path)
+    here = replace(bench, peers=this_environment())
+    with contest(here, "text", bench.inputs.instructions[:40]) as field:
+        quality = {
+            each.name.rpartition(" ")[0]: cosine
+            for each, cosine in zip(field.embedders, field.qualities, strict=True)
+        }
+        seconds = [each.seconds([slice(0, 1), slice(0, 40)]) for each in field.embedders]
+    installed = {"transformers", "optimum-onnx ORTModel"}  # by the export
+    assert installed <= quality.keys()
+    assert all(quality[name] > 0.9999 for name in installed)
+    assert all(len(each) == 2 for each in seconds)
+    assert "torch " in field.measured_on
+    assert "onnxruntime " in field.measured_on
 
 
 def test_a_peer_for_cpus_alone_is_absent_on_a_gpu(bench: Bench) -> None:
@@ -66,6 +94,16 @@ def test_a_peer_that_has_ended_is_not_waited_for(tmp_path: Path) -> None:
             worker.heard()
         with pytest.raises(PeerFailed, match="ended"):
             worker.ask({"step": "find", "query": 0})
+
+
+def test_the_encoders_are_those_of_the_extra_and_the_stores_of_their_file() -> None:
+    groups: dict[Group, str] = {"encoders": "fastembed==", "stores": "vecs=="}
+    for group, package in groups.items():
+        pins = requirements_of(group)
+        assert any(pin.startswith(package) for pin in pins)
+        assert all("==" in pin for pin in pins)
+    encoders = {pin.partition("==")[0] for pin in requirements_of("encoders")}
+    assert {adapter.package for adapter in ENCODERS.values()} <= encoders
 
 
 def test_a_stores_inputs_are_read_as_they_were_written(tmp_path: Path) -> None:

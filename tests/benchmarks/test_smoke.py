@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,6 @@ from benchmarks.suites import SUITES, summary
 from benchmarks.targets import ONE_INSTRUCTION, PACED_INSTRUCTION
 
 Find = Callable[[str], Findings]
-
-
-@pytest.fixture(scope="module")
-def find(bench: Bench) -> Find:
-    """What a suite finds, by its name; each runs once."""
-    return cache(lambda name: SUITES[name](bench))
 
 
 def figures(rows: Sequence[Row], subject: str) -> list[float]:
@@ -62,6 +55,7 @@ def test_latency_times_fp32_and_int8_where_it_was_exported(bench: Bench, find: F
     precisions = [artifact.manifest.precision for artifact in bench.artifacts("text")]
     for work in (ONE_INSTRUCTION, PACED_INSTRUCTION):
         ours = [row for row in findings.rows if row.work == work and "ours" in row.subject]
+        assert all(row.share and row.limit for row in ours)
         assert [row.subject for row in ours] == [f"ours {precision}" for precision in precisions]
         assert {row.document for row in ours} == {15}
     missing = [absence.contender for absence in findings.absences]
@@ -74,13 +68,14 @@ def test_latency_is_drawn_by_tokens_and_by_batch(find: Find) -> None:
     assert [x for x, _ in by_tokens.points] == [8, 16, 32, 64, 128, 256]
     [by_batch, *_] = find("throughput").series
     assert [x for x, _ in by_batch.points] == [1, 2, 4, 8, 16, 32, 64]
+    assert by_batch.x == "instructions of 12 tokens in a call"
 
 
 def test_speed_is_shown_beside_quality_and_as_a_share_of_the_limit(
     find: Find,
 ) -> None:
     for suite, limits in (
-        ("latency", {"sgemm peak", "memory bandwidth"}),
+        ("latency", {"sgemm peak", "memory bandwidth, fp32"}),
         ("throughput", {"sgemm peak"}),
     ):
         row = find(suite).rows[0]
@@ -105,6 +100,41 @@ def test_an_images_cost_is_split_for_every_kind_and_size(find: Find) -> None:
     assert {"cost of a 640x480 PNG", "cost of a 1920x1080 JPEG"} <= works
 
 
+def test_the_graph_of_an_image_is_held_against_the_peak_of_its_precision(
+    bench: Bench, find: Find
+) -> None:
+    graphs = [row for row in find("images").rows if row.subject.endswith(", graph")]
+    assert len(graphs) == 8 * len(bench.artifacts("image"))
+    for row in graphs:
+        assert row.limit == ("sgemm peak" if "fp32" in row.subject else "int8 GEMM peak")
+        assert row.quality is not None
+
+
+def test_the_machines_own_figures_stand_in_their_units_once(find: Find) -> None:
+    own = {row.subject: row.unit for row in find("latency").rows if "this machine" in row.work}
+    assert own["sgemm peak"] == "GFLOP/s"
+    assert own["int8 GEMM peak"] == "GOP/s"
+    assert own["memory bandwidth, fp32"] == "GB/s"
+
+
+def test_speeds_of_many_callers_carry_quality_and_the_share_of_the_peak(find: Find) -> None:
+    rows = [row for row in find("concurrency").rows if row.subject.startswith("ours")]
+    assert all(row.share for row in rows if row.unit == "/s")
+    assert all(row.neighbours for row in rows if "of a call" in row.work)
+
+
+def test_a_suite_says_what_it_was_measured_on_where_that_is_not_the_runs_inputs(
+    find: Find,
+) -> None:
+    assert find("cache").inputs.startswith("random vectors; ")
+    assert "PostgreSQL 18" in find("search").inputs
+    assert find("micro").inputs == "generated instructions and a drawn scene"
+    assert find("memory").inputs == "generated instructions and drawn scenes"
+    assert find("startup").inputs == "one instruction"
+    assert find("images").inputs.endswith("resized to the other sizes")
+    assert find("latency").inputs == ""
+
+
 def test_the_cache_is_timed_beside_redis_py_and_with_redis_down(
     find: Find,
 ) -> None:
@@ -122,6 +152,10 @@ def test_searches_carry_their_recall(find: Find) -> None:
     assert len(curve) == 6
     assert all(row.recall is not None and row.recall > 0.5 for row in curve)
     assert charts(findings) == {"recall-ef-search"}
+    named = {row.work: row for row in findings.rows if row.subject == "ours"}
+    for work in ("top 10, 1 % pass a filter", "threshold that 3 rows reach"):
+        assert named[work].recall is not None
+        assert named[work].limit == "unix socket round trip"
 
 
 def test_a_new_process_makes_its_first_vector_without_torch(find: Find) -> None:
@@ -195,7 +229,9 @@ def test_all_that_was_accepted_is_stored_though_the_database_was_gone(find: Find
 
 def test_a_backfill_is_held_against_its_encoder(find: Find) -> None:
     findings = find("backfill")
-    assert {row.subject for row in findings.rows} == {"ours, backfill", "encoder alone"}
+    subjects = [row.subject for row in findings.rows]
+    assert subjects == ["ours, backfill", "encoder alone", "sgemm peak"]
     assert all(row.work == "16 instructions" for row in findings.rows)
+    assert all(row.neighbours and row.limit == "sgemm peak" for row in findings.rows[:2])
     [verdict] = findings.verdicts
     assert (verdict.against, verdict.bound) == ("encoder alone", 0.9)

@@ -77,9 +77,10 @@ def compare(
     show how the machine itself moved, which is taken out of the ratios, and
     how far a figure moves by itself; what others took of the processors counts,
     too. The noise shown is the change from which on one is called so: that of
-    the machine and the 99 % interval of the figure's own turns, of which each
-    side needs five. Qualities (cosines, recall) are compared as they are. The
-    exit status is 1 where something is worse.
+    the machine and the 99 % interval of the figure's own turns; of a figure with
+    fewer than five turns a side, three times as long or as short. Qualities
+    (cosines, recall) and counts are compared as they are. The exit status is 1
+    where something is worse.
 
     Several files in a folder (python -m benchmarks --json FOLDER/1.json, 2.json,
     ...) are runs of the same code, of which the quiet ones are compared. Three
@@ -96,12 +97,10 @@ def compare(
         if shown:
             stdout.print(_changes_table(shown))
         counts = Counter(change.judgement for change in changes)
-        unknown = sum(change.noise is None for change in changes)
-        few = f", {unknown} with too few turns to tell" if unknown else ""
         stdout.print(
             f"{len(changes)} figures of {escape(after.commits)} against {escape(before.commits)}: "
             f"{counts['worse']} worse, {counts['better']} better, "
-            f"{counts['same'] - unknown} within the noise{few}."
+            f"{counts['same']} within the noise."
         )
         if (others := max(before.others, after.others)) > BUSY:
             stdout.print(
@@ -123,7 +122,7 @@ def _changes_table(changes: "Sequence[Change]") -> Table:
             escape(f"{change.old:.4g} {change.unit}"),
             escape(f"{change.new:.4g} {change.unit}"),
             f"{change.ratio:.2f}x",
-            "too few turns" if change.noise is None else f"±{100 * change.noise:.1f} %",
+            f"±{100 * change.noise:.1f} %",
             JUDGEMENTS[change.judgement],
         )
     return table

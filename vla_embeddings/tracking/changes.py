@@ -8,13 +8,13 @@ from typing import Literal
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.tracking.figures import Figure, pairs_of
 from vla_embeddings.tracking.machine import Drift, drifts
-from vla_embeddings.tracking.noise import LEAST, crowding, enough, move_of
+from vla_embeddings.tracking.noise import FEW, LEAST, crowding, enough, move_of
 from vla_embeddings.tracking.recorded import Row, Run
 
 Judgement = Literal["worse", "better", "same"]
 
 QUALITY_NOISE = 0.005
-"""Cosines, shares and correlations hardly depend on the machine."""
+"""Cosines, shares, correlations and counts hardly depend on the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,8 @@ class Change:
     """New to old, the machine's own change taken out."""
     machine: float
     """How many times the old seconds the machine took in the new run."""
-    noise: float | None
-    """The share within which the ratio means nothing: what is slower by more is worse. None of a
-    time with too few turns to tell."""
+    noise: float
+    """The share within which the ratio means nothing: what is slower by more is worse."""
     judgement: Judgement
 
 
@@ -87,10 +86,10 @@ def _changes(suite: str, new: Figure, old: Figure, drift: Drift) -> Iterator[Cha
 def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
     row, sign = new.row, -1 if new.row.unit == "/s" else 1
     move = move_of(new.costs, old.costs, drift.slower)
-    noise = drift.noise + move.doubt
-    judged = not new.is_time or enough(new.costs, old.costs)
+    told = not new.is_time or enough(new.costs, old.costs)
+    noise = drift.noise + (move.doubt if told else FEW)
     judgement: Judgement = "same"
-    if judged and abs(move.value) > noise:
+    if abs(move.value) > noise:
         judgement = "worse" if move.value > 0 else "better"
     return Change(
         suite,
@@ -101,7 +100,7 @@ def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
         math.exp(sign * new.middle),
         math.exp(sign * move.value),
         math.exp(drift.slower),
-        math.expm1(noise) if judged else None,
+        math.expm1(noise),
         judgement,
     )
 
@@ -109,6 +108,6 @@ def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
 def _of_quality(suite: str, row: Row, work: str, old: float, new: float) -> Change:
     judgement: Judgement = "same"
     if abs(new - old) > QUALITY_NOISE:
-        judgement = "better" if new > old else "worse"
+        judgement = "worse" if (new > old) is row.at_most else "better"
     ratio = new / old if old else 1.0
     return Change(suite, work, row.subject, "", old, new, ratio, 1.0, QUALITY_NOISE, judgement)

@@ -51,11 +51,11 @@ class Figure:
 
 
 def figures_of(run: Run) -> dict[Key, Figure]:
-    """All but differences of two times that were lost in their noise."""
+    """All but times that are not above zero, which are differences lost in their noise."""
     found: dict[Key, list[tuple[Result, Row]]] = {}
     for suite, results in run.results.items():
         for result in results:
-            for row in result.findings.rows:
+            for row in result.findings.figures:
                 if row.unit not in MEASURED or min(row.samples) > 0:
                     found.setdefault((suite, row.work, row.subject), []).append((result, row))
     return {key: _figure(seen) for key, seen in found.items()}

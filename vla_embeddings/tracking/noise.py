@@ -17,6 +17,9 @@ LEAST = math.log(1.05)
 """Differences below 5 % are never called a change."""
 UNKNOWN = math.log(1.15)
 """Of works without enough contenders that are the same in both runs."""
+FEW = math.log(3)
+"""Beside it, of a time with too few turns for their interval to tell anything: an order of
+magnitude is seen, and no bad day."""
 SEVERAL = 2
 """Runs a side whose turns hold what one run differs from the next by: more is not unknown."""
 ENOUGH = 4

@@ -33,6 +33,10 @@ class Row:
     spearman: float | None = None
     recall: float | None = None
     turns: list[float] = field(default_factory=list)
+    derived: bool = False
+    """Whether it is a difference of two others, which are compared in its place."""
+    at_most: bool = False
+    """Of a figure without a unit: whether less is better, as of a count of faults."""
 
     @property
     def ours(self) -> bool:
@@ -41,9 +45,7 @@ class Row:
 
     @property
     def samples(self) -> Sequence[float]:
-        """The medians of its turns; a row that kept none, such as of calls all made within a
-        second, is one turn.
-        """
+        """The medians of its turns; a row that kept none is one turn."""
         return self.turns or [self.figure.median]
 
     @property
@@ -72,10 +74,34 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """A figure that was held to a bound."""
+
+    work: str
+    subject: str
+    against: str | None
+    figure: Spread
+    unit: str
+    at_most: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What one suite found."""
 
     rows: list[Row]
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @property
+    def figures(self) -> Iterator[Row]:
+        """What was measured by itself: the rows, and qualities and counts that are verdicts
+        alone."""
+        yield from (row for row in self.rows if not row.derived)
+        named = {(row.work, row.subject) for row in self.rows}
+        for each in self.verdicts:
+            alone = each.against is None and (each.work, each.subject) not in named
+            if alone and each.unit == "":
+                yield Row(each.work, each.subject, each.figure, "", at_most=each.at_most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,49 @@
+"""`python -m benchmarks`, as it is called."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+from benchmarks.machine import REPOSITORY
+from benchmarks.size import TINY
+from vla_embeddings.config import EmbeddingConfig
+
+KEPT = REPOSITORY / "benchmarks" / "results"
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch, models_dir: Path) -> None:
+    """As small as can be, on the models that are there."""
+    for module in ("benchmarks.__main__", "benchmarks.measuring"):
+        monkeypatch.setattr(f"{module}.QUICK", TINY)
+    monkeypatch.setattr("benchmarks.measuring.prepare", lambda *_: None)
+    config = EmbeddingConfig(models_dir=models_dir)
+    monkeypatch.setattr("benchmarks.measuring.embedding_config", config)
+
+
+def test_a_quick_run_is_printed_and_written_where_it_is_asked_for_and_not_kept(
+    tmp_path: Path,
+) -> None:
+    kept = {path: path.read_bytes() for path in KEPT.iterdir()}
+    file = tmp_path / "new.json"
+
+    done = CliRunner().invoke(
+        app, ["--quick", "micro", "startup", "--peers-here", "--json", str(file)]
+    )
+
+    assert done.exit_code == 0, done.output
+    assert "tokenize one instruction" in done.stdout
+    written = json.loads(file.read_text())
+    assert written.keys() == {"micro", "startup"}
+    assert written["micro"]["inputs"] == "generated instructions and a drawn scene"
+    assert {path: path.read_bytes() for path in KEPT.iterdir()} == kept
+
+
+def test_a_suite_that_is_not_there_is_named_beside_those_that_are() -> None:
+    done = CliRunner().invoke(app, ["speed"])
+    assert done.exit_code == 2
+    assert "no suite 'speed'" in done.stderr
+    assert "throughput" in done.stderr
