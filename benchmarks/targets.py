@@ -1,7 +1,7 @@
 """The speeds this project holds itself to, on a two-core CPU and on a GPU.
 
-Ratios are to a peer, or to our fp32, in the same run. The platform's document says 15 ms an instruction and 50 ms
-an image on a CPU, 3 and 8 on a GPU.
+Ratios are to a peer, or to our fp32, in the same run. The platform's document says 15 ms an
+instruction and 50 ms an image on a CPU, 3 and 8 on a GPU.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ import pytest
 from tests.test_service import _jpeg
 from vla_embeddings import EmbeddingConfig, EmbeddingService, admission
 from vla_embeddings import service as service_module
-from vla_embeddings.errors import Overloaded, ServiceClosed
+from vla_embeddings.errors import InvalidInput, Overloaded, ServiceClosed
 from vla_embeddings.runtime import ImageInput, TextEncoder, preprocess, snapshot
 from vla_embeddings.runtime.encoders import Batch
 from vla_embeddings.samples import make_instructions, make_scenes
@@ -199,6 +199,9 @@ async def test_images_that_hold_too_much_memory_are_refused(
     monkeypatch.setattr(admission, "MAX_IMAGE_BYTES", 2 * ARRAYS[0].nbytes)
     calls = _tasks([service.get_image_embedding(array) for array in ARRAYS[:3]])
     waiting = await _refused(calls, 1, "2 images are waiting already and hold")
+    endless = np.broadcast_to(np.uint8(0), (60_000, 60_000, 3))  # wrong however little waits
+    with pytest.raises(InvalidInput, match="60000"):
+        await service.get_image_embedding(endless)
 
     decoding.open.set()
     await asyncio.gather(*waiting)

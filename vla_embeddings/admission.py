@@ -75,7 +75,7 @@ class Admission:
 
 
 def memory_of(image: ImageInput) -> int:
-    """Bytes that an image holds while it waits; 0 of what is none, and will be refused."""
+    """Bytes that an image holds while it waits."""
     match image:
         case bytes():
             return len(image)
@@ -83,5 +83,3 @@ def memory_of(image: ImageInput) -> int:
             return image.nbytes
         case Image.Image():
             return image.width * image.height * _PIL_BYTES
-        case _:
-            return 0

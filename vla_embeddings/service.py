@@ -23,6 +23,7 @@ from vla_embeddings.runtime import (
     LaneSettings,
     LoadedModel,
     Pool,
+    check_kind,
     check_text,
     image_lane,
     is_in_memory,
@@ -169,6 +170,7 @@ class EmbeddingService:
             InferenceError: ONNX Runtime failed, or no thread can be had.
         """
         self._require_usable()
+        check_kind(image)
         with self._waiting["image"].admit(nbytes=memory_of(image)):
             return await self._embed_image(image, use_cache=use_cache)
 

@@ -3,13 +3,15 @@
 No GPU is needed: ONNX Runtime is replaced by one that runs the graphs on the CPU.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
 from benchmarks.bench import Bench
 from benchmarks.limits import gemm
+from benchmarks.results import Findings
 from benchmarks.suites import ENCODING, SUITES
 from benchmarks.targets import ONE_INSTRUCTION
 from tests.runtime.cuda import CudaRuntime, replace_onnxruntime
@@ -29,19 +31,20 @@ def runtime() -> Iterator[CudaRuntime]:
         yield made
 
 
-@pytest.fixture
-def on_gpu(bench: Bench, runtime: CudaRuntime) -> Bench:
-    """The tiny run, on the stand-in."""
-    return replace(bench, device="cuda")
+@pytest.fixture(scope="module")
+def find(bench: Bench, runtime: CudaRuntime) -> Callable[[str], Findings]:
+    """What a suite of the tiny run finds on the stand-in, by its name; each runs once."""
+    on_gpu = replace(bench, device="cuda")
+    return cache(lambda name: SUITES[name](on_gpu))
 
 
 @pytest.mark.parametrize("name", ["latency", "throughput", "concurrency", "backfill", "quality"])
 def test_a_suite_measures_the_models_on_the_device(
-    name: str, on_gpu: Bench, runtime: CudaRuntime
+    name: str, find: Callable[[str], Findings], runtime: CudaRuntime
 ) -> None:
     runtime.asked.clear()
 
-    findings = SUITES[name](on_gpu)
+    findings = find(name)
 
     subjects = {row.subject for row in findings.rows}
     assert subjects & {"ours fp16, cuda", "ours, backfill"}
@@ -50,8 +53,10 @@ def test_a_suite_measures_the_models_on_the_device(
     assert runtime.asked
 
 
-def test_single_calls_stand_beside_the_documents_figures_for_a_gpu(on_gpu: Bench) -> None:
-    findings = SUITES["latency"](on_gpu)
+def test_single_calls_stand_beside_the_documents_figures_for_a_gpu(
+    find: Callable[[str], Findings],
+) -> None:
+    findings = find("latency")
 
     ours = [row for row in findings.rows if row.work == ONE_INSTRUCTION and "ours" in row.subject]
     assert {row.document for row in ours} == {3}

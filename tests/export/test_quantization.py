@@ -1,5 +1,6 @@
 """Eight bits keep an encoder's vectors, on every CPU and in every batch."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from benchmarks.quality import (
 from benchmarks.size import FULL
 from tests.export.running import run
 from tests.models.artifacts import copy_of, vouch_for
+from vla_embeddings import EmbeddingConfig, EmbeddingService
 from vla_embeddings.export.calibration import calibration_feeds, observe
 from vla_embeddings.export.parity import encode, measure
 from vla_embeddings.export.precisions import count_operators
@@ -61,14 +63,8 @@ def quantized(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     return artifacts
 
 
-def _vectors(encoder: TextEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Of texts in short batches of like lengths."""
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    vectors = np.empty((len(texts), MINILM.dimension), np.float32)
-    for start in range(0, len(order), 32):
-        places = order[start : start + 32]
-        vectors[places] = encoder.encode([texts[place] for place in places])
-    return vectors
+def _vectors(service: EmbeddingService, texts: Sequence[str]) -> NDArray[np.float32]:
+    return asyncio.run(service.batch_generate_embeddings(texts))["text_embeddings"]
 
 
 def _product(weights: NDArray[np.float32], name: str = "product") -> ModelProto:
@@ -150,19 +146,21 @@ def test_a_product_that_stayed_in_fp32_is_named(quantized: dict[Kind, Artifact])
 
 
 def test_real_instructions_keep_their_neighbours_and_peoples_judgement(
-    quantized: dict[Kind, Artifact], text_encoder: TextEncoder, shared_data: Path
+    quantized: dict[Kind, Artifact], service: EmbeddingService, shared_data: Path
 ) -> None:
     """The bounds of docs/adr/0004-int8.md, on 5,000 of them and 1,500 pairs of sentences."""
     inputs = load_inputs(FULL, data=shared_data)
     texts = inputs.instructions[: FULL.neighbour_texts]
     first, second, scores = zip(*inputs.pairs, strict=True)
-    int8 = TextEncoder.load(quantized["text"], CPU_CHOICE, threads=2)
+    store = quantized["text"].folder.parents[1]
+    int8 = EmbeddingService(config=EmbeddingConfig(models_dir=store))
 
-    exact, rounded = _vectors(text_encoder, texts), _vectors(int8, texts)
+    exact, rounded = _vectors(service, texts), _vectors(int8, texts)
     judgements = [
         spearman(cosines(_vectors(each, first), _vectors(each, second)).tolist(), scores)
-        for each in (text_encoder, int8)
+        for each in (service, int8)
     ]
+    int8.cleanup()
 
     assert np.percentile(cosines(exact, rounded), 1) >= MIN_TEXT_COSINE
     assert neighbours_kept(exact, rounded) >= MIN_NEIGHBOURS_KEPT
