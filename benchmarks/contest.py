@@ -90,10 +90,14 @@ class Contest:
 
     def hold(self, work: Work) -> list[Standing]:
         """Let them and the work's limits take turns."""
-        contenders: list[Contender] = [*self.embedders, *work.limits]
-        advance = self._track(work.name, len(contenders) * len(work.turns))
+        count = len(self.embedders) + len(work.limits)
         timings = interleave(
-            contenders, work.turns, warm_up=work.warm_up, pause=work.pause, advance=advance
+            self.embedders,
+            work.turns,
+            warm_up=work.warm_up,
+            limits=work.limits,
+            pause=work.pause,
+            advance=self._track(work.name, count * len(work.turns)),
         )
         precisions = [*self.precisions, *[None] * (len(self.embedders) - len(self.precisions))]
         held = map(Standing, timings, precisions, self.qualities)

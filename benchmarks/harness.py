@@ -65,6 +65,7 @@ def interleave(
     turns: Sequence[Sequence[slice]],
     *,
     warm_up: slice,
+    limits: Sequence[Contender] = (),
     pause: float = 0.0,
     advance: Advance = lambda steps: None,
 ) -> list[Timings]:
@@ -77,16 +78,19 @@ def interleave(
         contenders: never two at work at once.
         turns: parts of the inputs, the same for all.
         warm_up: embedded untimed, some times at first and once at the start of each turn.
+        limits: take turns with the others; what has its best turn counted needs no warming up.
         pause: seconds of rest before each part.
         advance: told of every contender's turn.
     """
     for contender in contenders:
         contender.seconds([warm_up] * WARM_UPS)
-    collected: dict[str, list[tuple[float, ...]]] = {each.name: [] for each in contenders}
+    everyone = [(each, True) for each in contenders] + [(each, False) for each in limits]
+    collected: dict[str, list[tuple[float, ...]]] = {each.name: [] for each, _ in everyone}
     for number, parts in enumerate(turns):
-        for contender in contenders if number % 2 == 0 else reversed(contenders):
+        for contender, warms_up in everyone if number % 2 == 0 else reversed(everyone):
             time.sleep(SETTLE_SECONDS)
-            contender.seconds([warm_up])
+            if warms_up:
+                contender.seconds([warm_up])
             seconds = _seconds(contender, parts, pause)
             collected[contender.name].append(
                 tuple(

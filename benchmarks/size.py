@@ -18,6 +18,7 @@ class Size:
     instruction_calls: int
     image_calls: int
     curve_turns: int
+    """0 draws none."""
     throughput_turns: int
     instructions: int
     images: int
@@ -52,7 +53,7 @@ QUICK = Size(
     latency_turns=5,
     instruction_calls=4,
     image_calls=1,
-    curve_turns=1,
+    curve_turns=0,
     throughput_turns=5,
     instructions=10,
     images=1,

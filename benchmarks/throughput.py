@@ -41,8 +41,8 @@ def _instructions(bench: Bench) -> Findings:
     parts = {float(n): slice(len(texts), len(texts) + n) for n in BATCHES}
     with contest(bench, "text", [*texts, *alike]) as field:
         findings = _findings(field, work, bench, "text")
-        drawn = curve_work("instructions, by batch", parts, bench.size.curve_turns, calls=2)
-        growing = field.hold(drawn)
+        drawn = curve_work("instructions, by batch", parts, size.curve_turns, calls=2)
+        growing = field.hold(drawn) if size.curve_turns else []
     x = f"instructions of {TOKENS} tokens in a call"
     findings.series.extend(curves("latency-batch", x, parts, growing))
     return findings
