@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -169,7 +169,8 @@ def _rows(server: Server) -> list[Row]:
 
 def _lag(server: Server, callers: int) -> Row:
     lags = [turn.lag for turn in server.turns[callers]]
-    return _row(f"{_who(callers)}: event loop lag, p99", server.name, lags, "ms")
+    row = _row(f"{_who(callers)}: event loop lag, p99", server.name, lags, "ms")
+    return replace(row, derived=True)
 
 
 def _row(work: str, name: str, values: list[float], unit: Unit) -> Row:

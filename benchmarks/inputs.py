@@ -40,7 +40,7 @@ def load_inputs(size: Size, data: Path = DATA) -> Inputs:
     instructions = max(
         size.throughput_turns * size.instructions, size.neighbour_texts, MIN_INSTRUCTIONS
     )
-    jpegs = size.throughput_turns * size.images
+    jpegs = max(size.throughput_turns * size.images, size.latency_turns)
     if data.is_dir():
         return Inputs(
             real_instructions(data, instructions),

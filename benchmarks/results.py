@@ -50,7 +50,8 @@ class Row:
     turns: list[float] = field(default_factory=list)
     """The median of each turn, in `unit`, for comparing with another run."""
     derived: bool = False
-    """Whether it is a difference of two other rows, which are compared in its place."""
+    """Whether it is a difference of two other rows, which are compared in its place, or of so few
+    moments that no two runs share it."""
 
 
 @dataclass(frozen=True, slots=True)

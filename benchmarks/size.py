@@ -22,6 +22,7 @@ class Size:
     throughput_turns: int
     instructions: int
     images: int
+    """JPEGs of a turn in bulk; 0 leaves them out, since a few would be like single ones."""
     starts: int
     neighbour_texts: int
     pairs: int
@@ -56,7 +57,7 @@ QUICK = Size(
     curve_turns=0,
     throughput_turns=5,
     instructions=10,
-    images=1,
+    images=0,
     starts=5,
     neighbour_texts=300,
     pairs=100,

@@ -22,8 +22,8 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 def run(bench: Bench) -> Findings:
     """Many inputs in one call: vectors a second, and the time by batch size."""
-    texts, images = _instructions(bench), _images(bench)
-    return replace(Findings.joined([texts, images]), inputs=texts.inputs)
+    findings = [_instructions(bench), *([_images(bench)] if bench.size.images else [])]
+    return replace(Findings.joined(findings), inputs=findings[0].inputs)
 
 
 def _instructions(bench: Bench) -> Findings:

@@ -89,7 +89,8 @@ def test_speed_is_shown_beside_quality_and_as_a_share_of_the_limit(
 def test_throughput_is_judged_by_the_machines_limit(find: Find) -> None:
     findings = find("throughput")
     assert len(figures(findings.rows, "sgemm peak")) == 2
-    assert [verdict.against for verdict in findings.verdicts] == ["sgemm peak"]
+    against = {verdict.against for verdict in findings.verdicts}
+    assert {"sgemm peak"} <= against <= {"sgemm peak", "ours fp32"}  # the latter of int8
 
 
 def test_an_images_cost_is_split_for_every_kind_and_size(find: Find) -> None:

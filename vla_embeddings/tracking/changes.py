@@ -15,6 +15,8 @@ Judgement = Literal["worse", "better", "same"]
 
 QUALITY_NOISE = 0.005
 """Cosines, shares, correlations and counts hardly depend on the machine."""
+RECALL_NOISE = 0.03
+"""An index that is built anew finds others of a few queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
 
 def _of_quality(suite: str, row: Row, work: str, old: float, new: float) -> Change:
     judgement: Judgement = "same"
-    if abs(new - old) > QUALITY_NOISE:
+    noise = RECALL_NOISE if "recall" in work else QUALITY_NOISE
+    if abs(new - old) > noise:
         judgement = "worse" if (new > old) is row.at_most else "better"
     ratio = new / old if old else 1.0
-    return Change(suite, work, row.subject, "", old, new, ratio, 1.0, QUALITY_NOISE, judgement)
+    return Change(suite, work, row.subject, "", old, new, ratio, 1.0, noise, judgement)

@@ -34,7 +34,7 @@ class Row:
     recall: float | None = None
     turns: list[float] = field(default_factory=list)
     derived: bool = False
-    """Whether it is a difference of two others, which are compared in its place."""
+    """Whether it is not to be compared: a difference of two others, or of a few moments."""
     at_most: bool = False
     """Of a figure without a unit: whether less is better, as of a count of faults."""
 
