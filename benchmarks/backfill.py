@@ -7,17 +7,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from benchmarks.bench import Bench
 from benchmarks.database import own_database
 from benchmarks.devices import USUAL
-from benchmarks.flops import minilm_flops
 from benchmarks.harness import SETTLE_SECONDS, Timings
-from benchmarks.limits.gemm import gemm_limits
-from benchmarks.limits.peaks import Peaks
+from benchmarks.limits.peaks import Peaks, text_peaks
 from benchmarks.quality import with_quality
 from benchmarks.results import Findings, Row, Verdict
 from benchmarks.size import SizeName
 from benchmarks.spread import Spread
 from vla_embeddings import EmbeddingService
 from vla_embeddings.backfill import backfill
-from vla_embeddings.runtime.tokens import Tokenizer
 from vla_embeddings.search import Database
 
 ROWS: Mapping[SizeName, int] = {"tiny": 8, "quick": 200, "full": 500, "long": 2000}
@@ -33,7 +30,8 @@ Embed = Callable[[list[str]], Awaitable[None]]
 
 def run(bench: Bench) -> Findings:
     """Embed chunks of instructions, alone and from a table into it, in turns."""
-    peaks, precision = _peaks(bench), USUAL[bench.device]
+    precision = USUAL[bench.device]
+    peaks = text_peaks(bench, [text for chunk in _chunks(bench) for text in chunk], [precision])
     encoder, ours = asyncio.run(_measure(bench, peaks))
     work = f"{len(ours.turns) * ROWS[bench.size.name]:,} instructions"
     speeds = [
@@ -44,15 +42,6 @@ def run(bench: Bench) -> Findings:
     share = encoder.times_of(ours)
     verdict = Verdict(work, ours.name, encoder.name, share, "x", MIN_SHARE, at_most=False)
     return Findings(speeds, [verdict], [])
-
-
-def _peaks(bench: Bench) -> Peaks:
-    """Of a text as long as those of all turns in the mean."""
-    texts = [text for chunk in _chunks(bench) for text in chunk]
-    lengths = [len(ids) for ids in Tokenizer(bench.fp32("text")).encode(texts)]
-    each = minilm_flops(lengths) / len(lengths)
-    limits = gemm_limits(lambda _: each, on_gpu=bench.on_gpu)
-    return Peaks([limit for limit in limits if USUAL[bench.device] in limit.precisions])
 
 
 async def _measure(bench: Bench, peaks: Peaks) -> tuple[Timings, Timings]:

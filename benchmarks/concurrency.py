@@ -14,15 +14,13 @@ import numpy as np
 
 from benchmarks.bench import Bench
 from benchmarks.beside_bulk import waits_beside_bulk
-from benchmarks.flops import minilm_flops
-from benchmarks.limits.gemm import gemm_limits
-from benchmarks.limits.peaks import Peaks
+from benchmarks.devices import RUNS_ON
+from benchmarks.limits.peaks import Peaks, text_peaks
 from benchmarks.quality import with_quality
 from benchmarks.results import Findings, Row, Series, Unit
 from benchmarks.size import SizeName
 from benchmarks.spread import quartiles
 from vla_embeddings.models import Precision
-from vla_embeddings.runtime.tokens import Tokenizer
 from vla_embeddings.service import EmbeddingService
 
 CALLERS = (1, 4, 16, 64, 256)
@@ -76,7 +74,8 @@ class Server:
 
 def run(bench: Bench) -> Findings:
     """Many concurrent callers: instructions a second, waiting times, event loop lag."""
-    peaks = _peaks(bench)
+    count = max(SIZES[bench.size.name].calls, CALLERS[-1])
+    peaks = text_peaks(bench, bench.inputs.instructions[:count], RUNS_ON[bench.device])
     servers = asyncio.run(_measure(bench, peaks))
     rows, series = peaks.rows(_rate(CALLERS[-1]), "/s"), []
     for each in servers:
@@ -87,14 +86,6 @@ def run(bench: Bench) -> Findings:
         rows += [_lag(each, callers) for callers in CALLERS]
         series += _series(each.name, each.turns)
     return Findings(rows, [], [], series)
-
-
-def _peaks(bench: Bench) -> Peaks:
-    """Of a text as long as those of the most callers in the mean."""
-    texts = bench.inputs.instructions[: max(SIZES[bench.size.name].calls, CALLERS[-1])]
-    lengths = [len(ids) for ids in Tokenizer(bench.fp32("text")).encode(texts)]
-    each = minilm_flops(lengths) / len(lengths)
-    return Peaks(gemm_limits(lambda _: each, on_gpu=bench.on_gpu))
 
 
 async def _measure(bench: Bench, peaks: Peaks) -> list[Server]:

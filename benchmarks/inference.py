@@ -11,7 +11,7 @@ from benchmarks.bench import Bench
 from benchmarks.database import own_database
 from benchmarks.harness import Advance
 from benchmarks.results import Findings, Row, Verdict
-from benchmarks.spread import Spread, median_interval, quartiles
+from benchmarks.spread import Spread, exactly, median_interval, quartiles
 from vla_embeddings import EmbeddingService
 from vla_embeddings.inference import Embedded, InferenceEmbeddings, Reason
 from vla_embeddings.search import Database
@@ -150,7 +150,7 @@ def _findings(policy: Policy, times: Times) -> Findings:
     rows = [
         _row(work, "embeddings off", times.off),
         _row(work, "ours, embeddings on", times.on),
-        Row(work, "share with both vectors in time", _exactly(float(np.mean(times.ready))), ""),
+        Row(work, "share with both vectors in time", exactly(float(np.mean(times.ready))), ""),
     ]
     added = {
         "added at p50": (_added_p50(times), MAX_ADDED_P50_MS),
@@ -179,8 +179,4 @@ def _added_p50(times: Times) -> Spread:
 
 
 def _added_p99(times: Times) -> Spread:
-    return _exactly(float(np.percentile(times.on, 99) - np.percentile(times.off, 99)))
-
-
-def _exactly(figure: float) -> Spread:
-    return Spread(figure, figure, figure)
+    return exactly(float(np.percentile(times.on, 99) - np.percentile(times.off, 99)))

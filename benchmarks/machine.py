@@ -60,7 +60,7 @@ def describe_machine(*, gpu: Gpu | None = None) -> Machine:
         python=platform.python_version(),
         packages=_installed(PACKAGES),
         commit=commit_of(REPOSITORY),
-        gpu=f"{gpu.name}, driver {gpu.driver}" if gpu else "",
+        gpu=gpu.label if gpu else "",
     )
 
 

@@ -19,6 +19,8 @@ def prepare(config: EmbeddingConfig, device: Device, progress: Progress) -> None
     store = ArtifactStore(config.models_dir)
     for fp32 in prepare_models(store, progress):
         for precision in RUNS_ON[device]:
+            if precision == fp32.manifest.precision:
+                continue
             artifact = _prepare(fp32, precision, store, progress)
             if precision == "fp16-tensorrt":
                 _compile(artifact, progress)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.bench import Bench
 from benchmarks.ours import serve
 from benchmarks.results import Findings, Row, Verdict
-from benchmarks.spread import Spread
+from benchmarks.spread import exactly
 from vla_embeddings.export.parity import bound_of, compare
 from vla_embeddings.models import Kind, Precision
 
@@ -169,4 +169,4 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _at_least(work: str, subject: str, figure: float, bound: float) -> Verdict:
-    return Verdict(work, subject, None, Spread(figure, figure, figure), "", bound, at_most=False)
+    return Verdict(work, subject, None, exactly(figure), "", bound, at_most=False)

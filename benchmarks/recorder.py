@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.bench import Bench
 from benchmarks.database import own_database
 from benchmarks.results import Findings, Row, Verdict
-from benchmarks.spread import Spread
+from benchmarks.spread import exactly
 from vla_embeddings import EmbeddingService
 from vla_embeddings.inference import Inference
 from vla_embeddings.inference.consent import Consent
@@ -34,12 +34,8 @@ def run(bench: Bench) -> Findings:
         stored, seconds = asyncio.run(_record(bench, count, away))
     work = f"{count:,} accepted vectors, the database gone for {away:g} s"
     return Findings(
-        [Row(work, "ours, shutdown once it is back", _exactly(seconds), "s", turns=[seconds])],
-        [
-            Verdict(
-                work, "ours, share stored", None, _exactly(stored / count), "", 1, at_most=False
-            )
-        ],
+        [Row(work, "ours, shutdown once it is back", exactly(seconds), "s", turns=[seconds])],
+        [Verdict(work, "ours, share stored", None, exactly(stored / count), "", 1, at_most=False)],
         [],
         inputs="random vectors",
     )
@@ -112,7 +108,3 @@ async def _gone(db: Database) -> AsyncIterator[None]:
     finally:
         os.rename(hidden, socket)
         await killer.close()
-
-
-def _exactly(figure: float) -> Spread:
-    return Spread(figure, figure, figure)

@@ -18,6 +18,11 @@ class Spread:
     high: float
 
 
+def exactly(value: float) -> Spread:
+    """Of what was seen once."""
+    return Spread(value, value, value)
+
+
 def quartiles(values: Sequence[float]) -> Spread:
     """The median between the first and the third quartile."""
     return Spread(*map(float, np.percentile(values, (25, 50, 75))))

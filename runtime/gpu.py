@@ -23,6 +23,11 @@ class Gpu:
     cuda: tuple[int, int]
     """The newest CUDA that the driver runs."""
 
+    @property
+    def label(self) -> str:
+        """What figures of it are told apart by: its name and driver."""
+        return f"{self.name}, driver {self.driver}"
+
 
 def why_no_gpu() -> str:
     """In words, what keeps this process from a GPU; "" where nothing does.

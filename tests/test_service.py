@@ -16,6 +16,7 @@ import pytest
 from PIL import ExifTags, Image
 from prometheus_client import REGISTRY
 
+from tests.test_turns import OtherTask
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings import service as service_module
 from vla_embeddings.cache import instruction_key
@@ -398,20 +399,12 @@ async def test_the_event_loop_has_turns_while_long_texts_are_checked(
     service: EmbeddingService,
 ) -> None:
     texts: list[Any] = [*["\u200b" * (MAX_CHARACTERS - 1) + "a"] * 20, 7]
-    turns = 0
 
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
+    async with OtherTask() as other:
+        with pytest.raises(InvalidInput, match=r"texts\[20\]"):
+            await service.batch_generate_embeddings(texts=texts)
 
-    counting = asyncio.create_task(count())
-    with pytest.raises(InvalidInput, match=r"texts\[20\]"):
-        await service.batch_generate_embeddings(texts=texts)
-    counting.cancel()
-
-    assert turns == 20
+    assert other.turns == 20
 
 
 async def test_a_cancelled_caller_harms_nobody(service: EmbeddingService) -> None:

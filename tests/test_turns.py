@@ -1,26 +1,29 @@
 """Very many texts leave the event loop its turns."""
 
 import asyncio
+from typing import Self
 
 import pytest
 
 from vla_embeddings.turns import CHARACTERS, in_turns
 
 
-async def _turns_beside(texts: list[str]) -> int:
-    """How often another task had its turn while they were taken."""
+class OtherTask:
+    """Counts how often it has its turn on the event loop, while the block runs."""
+
     turns = 0
 
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
+    async def __aenter__(self) -> Self:
+        self._counting = asyncio.create_task(self._count())
+        return self
 
-    counting = asyncio.create_task(count())
-    assert [pair async for pair in in_turns(texts)] == list(enumerate(texts))
-    counting.cancel()
-    return turns
+    async def __aexit__(self, *error: object) -> None:
+        self._counting.cancel()
+
+    async def _count(self) -> None:
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
@@ -37,4 +40,6 @@ async def _turns_beside(texts: list[str]) -> int:
 async def test_the_event_loop_has_its_turns_by_characters_and_by_texts(
     texts: list[str], turns: int
 ) -> None:
-    assert await _turns_beside(texts) == turns
+    async with OtherTask() as other:
+        assert [pair async for pair in in_turns(texts)] == list(enumerate(texts))
+    assert other.turns == turns

@@ -9,7 +9,7 @@ from benchmarks.bench import Bench
 from benchmarks.cache.clients import TTL, Vectors
 from benchmarks.cache.size import CacheSize
 from benchmarks.results import Findings, Row, Verdict
-from benchmarks.spread import Spread, quartiles
+from benchmarks.spread import exactly, quartiles
 from benchmarks.turns import OURS, in_turns
 from vla_embeddings.cache import EmbeddingCache, SingleFlight
 from vla_embeddings.service import EmbeddingService
@@ -53,5 +53,5 @@ async def shared_computations(url: str, vectors: Vectors) -> Findings:
 
         await asyncio.gather(*(flight.run(key, compute) for _ in range(REQUESTS)))
     work = f"{REQUESTS:,} equal requests at once, computations"
-    count = Spread(computations, computations, computations)
+    count = exactly(computations)
     return Findings([], [Verdict(work, OURS, None, count, "", 1, at_most=True)], [])

@@ -1,15 +1,19 @@
 """Limits beside works that are no contest: measured at every turn, the best of which counts."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from benchmarks.bench import Bench
 from benchmarks.contest import Limit
+from benchmarks.flops import minilm_flops
 from benchmarks.harness import SETTLE_SECONDS
+from benchmarks.limits.gemm import gemm_limits
 from benchmarks.results import Row
 from benchmarks.rows import CONVERSIONS, SpeedUnit, in_unit
 from benchmarks.spread import Spread
 from vla_embeddings.models import Precision
+from vla_embeddings.runtime.tokens import Tokenizer
 
 ONE = slice(0, 1)
 
@@ -51,3 +55,11 @@ class Peaks:
             )
             for name, turns in self.seconds.items()
         ]
+
+
+def text_peaks(bench: Bench, texts: Sequence[str], precisions: Collection[Precision]) -> Peaks:
+    """The arithmetic, in some precisions, of a text as long as these in the mean."""
+    lengths = [len(ids) for ids in Tokenizer(bench.fp32("text")).encode(texts)]
+    each = minilm_flops(lengths) / len(lengths)
+    limits = gemm_limits(lambda _: each, on_gpu=bench.on_gpu)
+    return Peaks([limit for limit in limits if not {*precisions}.isdisjoint(limit.precisions)])

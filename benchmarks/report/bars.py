@@ -8,7 +8,7 @@ from benchmarks.report.contenders import Kind, kind_of, limits
 from benchmarks.report.weights import cosine
 from benchmarks.report.words import quantity, share, spread_range
 from benchmarks.results import Result, Row, Unit
-from benchmarks.spread import Spread
+from benchmarks.spread import Spread, exactly
 
 DOCUMENT = "platform document"
 
@@ -66,8 +66,7 @@ def _bar(row: Row, kind: Kind, result: Result) -> Bar:
 
 def _document(figure: float, unit: Unit) -> Bar:
     text = f"~{figure:g} {unit}"
-    spread = Spread(figure, figure, figure)
-    return Bar(DOCUMENT, "document", spread, text, f"{DOCUMENT}: {text}")
+    return Bar(DOCUMENT, "document", exactly(figure), text, f"{DOCUMENT}: {text}")
 
 
 def _label(row: Row, text: str, result: Result) -> str:

@@ -9,7 +9,7 @@ from pgvector import Vector as PgVector
 
 from benchmarks.results import Findings, Row, Verdict
 from benchmarks.search.inputs import SearchBench
-from benchmarks.spread import Spread, quartiles
+from benchmarks.spread import exactly, quartiles
 from benchmarks.turns import OURS, Work, in_turns, rates, ratio
 from vla_embeddings.search import (
     batch_index_embeddings,
@@ -150,7 +150,7 @@ async def build_work(bench: SearchBench) -> Findings:
         times = await in_turns(works, bench.size.builds, drop)
         connection.remove_log_listener(count_notice)
     figures = [Row(work, name, quartiles(s), "s", turns=s) for name, s in times.items()]
-    outgrown = Spread(notices, notices, notices)
+    outgrown = exactly(notices)
     return Findings(
         figures,
         [

@@ -167,7 +167,7 @@ def _machine() -> dict[str, Any]:
     return {
         "cpu": find_cpu().name,
         "cpus": available_cpus(),
-        "gpu": f"{gpu.name}, driver {gpu.driver}" if gpu else None,
+        "gpu": gpu.label if gpu else None,
     }
 
 
