@@ -13,6 +13,16 @@ from vla_embeddings.search.tuning import search_settings
 MAX_EXTRA = 100  # a scan's rows are out of order by about `hnsw.ef_search` at most
 REMEMBERED = 256  # texts of each kind; with the table that each keeps, some 9 kB
 
+# An index scan that a filter prolongs is estimated this much too cheap: docs/adr/0017-filters.md.
+INDEX_COST = 4
+
+# PostgreSQL may keep a plan of a statement for any values, where it seems no dearer than those for
+# the first five, and assumes that a third of all rows are `<` any value. With values in hand this
+# is just true; without them it adds the cost of what would never be run.
+PLANNED_FOR_VALUES = (
+    "($1 IS NOT NULL OR 0 < (SELECT count(*) FROM generate_series(1, 1e15::bigint)))"
+)
+
 
 class Shape(NamedTuple):
     """All that the text depends on; no value among it.
@@ -46,6 +56,8 @@ class Shape(NamedTuple):
     def select(self, *conditions: str) -> str:
         """The query without its order; `conditions` come on top."""
         where = [*conditions, *self.conditions]
+        if self.conditions:
+            where.append(PLANNED_FOR_VALUES)
         outputs = [*map(_output, self.columns), self.distance(half=False), *self.key()]
         return f"SELECT {', '.join(outputs)} FROM {self.table.sql} AS t" + (
             f" WHERE {' AND '.join(where)}" if where else ""
@@ -102,15 +114,26 @@ def indexed_sql(shape: Shape, ef_search: int | None, probes: int | None) -> str:
     )
     done = " || ".join(f"set_config('{name}', '{to}', true)" for name, to in settings.items())
     names = [f"c{place}" for place in range(len(shape.columns) + 1 + len(shape.key()))]
-    hit = (
-        f"{shape.select('setting.done IS NOT NULL')} "
-        f"ORDER BY {shape.distance(half=shape.half)} LIMIT {shape.candidates}"
+    nearest = (
+        f"{shape.select('setting.done IS NOT NULL')} ORDER BY {shape.distance(half=shape.half)}"
     )
+    hit = _filtered(nearest, shape) if shape.conditions else f"{nearest} LIMIT {shape.candidates}"
     distance, *key = names[len(shape.columns) :]
     return (
         f"WITH setting AS MATERIALIZED (SELECT {done} AS done) "
         f"SELECT hit.* FROM setting, LATERAL ({hit}) AS hit({', '.join(names)}) "
         f"ORDER BY {', '.join([f'{distance} + 0', *key])}"
+    )
+
+
+def _filtered(nearest: str, shape: Shape) -> str:
+    """The candidates, by an index or by sorting the rows that pass, whichever costs less.
+
+    PostgreSQL plans a materialized CTE for all its rows, and computes only those that are taken.
+    """
+    return (
+        f"WITH nearest AS MATERIALIZED ({nearest} LIMIT {INDEX_COST * shape.candidates}) "
+        f"SELECT * FROM nearest LIMIT {shape.candidates}"
     )
 
 

@@ -49,7 +49,7 @@ async def cosine_similarity_search(
             float32 array.
         exact: compare every row instead of asking an index.
         ef_search: candidates an HNSW index keeps, 1 to 1,000; by default twice `top_k`, at
-            least 100.
+            least 200.
         probes: lists an IVFFlat index reads; by default the square root of how many it has.
         fingerprint: what made the query; a column filled by another model is then refused.
 

@@ -12,7 +12,10 @@ from vla_embeddings.search.definition import DEFAULT_LISTS, MAX_LISTS
 logger = logging.getLogger(__name__)
 
 MAX_EF_SEARCH = 1000  # pgvector's limit
-DEFAULT_EF_SEARCH = 100
+
+# With 100, twice as many walks through the graph fill their candidates from one dense cluster and
+# miss a nearer one: docs/adr/0016-recall.md.
+DEFAULT_EF_SEARCH = 200
 
 # Ten times pgvector's default. An HNSW scan that ends here fills the list with what it had put
 # aside, however far: recall@10 over 50,000 instructions, of which 0.1 % pass a filter, is 0.97 at

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.peers.environment import PeerEnvironment, PeerFailed
 from benchmarks.peers.store import Store, start_store
-from benchmarks.peers.stores import StoreInputs
+from benchmarks.peers.stores import EF_SEARCH, StoreInputs
 from benchmarks.results import Absence, Findings, Verdict
 from benchmarks.search.inputs import REPLY_BYTES, SearchBench
 from benchmarks.search.searching import (
@@ -40,7 +40,7 @@ async def langchain_work(bench: SearchBench) -> Findings:
 
 
 async def _against(name: str, bench: SearchBench) -> Findings:
-    """Insert the same rows, index them alike, search for the same vectors at ef_search 100."""
+    """Insert the same rows, index them alike, search for the same vectors at `EF_SEARCH`."""
     if bench.stores is None:
         return Findings([], [], [])
     try:
@@ -106,7 +106,7 @@ async def _searches(store: Store, bench: SearchBench) -> Searches:
 
     async def ours(turn: int) -> float:
         number, start = turn % len(queries), time.perf_counter()
-        found = await search_once(bench.db, queries[number])
+        found = await search_once(bench.db, queries[number], ef_search=EF_SEARCH)
         taken = time.perf_counter() - start
         recalls[OURS].append(recall(similarities(found), truths[number]))
         return taken
