@@ -1,9 +1,11 @@
 """TensorRT engines, built where they will run and proven there."""
 
+import fcntl
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from vla_embeddings.runtime.gpu_session import create
 from vla_embeddings.runtime.placement import RECORD_PLACEMENT, placement
 from vla_embeddings.runtime.providers import TENSORRT, ProviderChoice, choose_providers
 from vla_embeddings.runtime.selection import this_platform
+
+_STAGING = ".staging-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,29 @@ def ensure_engine(
     if not force and (known := find_engine(artifact, platform)) is not None:
         return Engine("up to date", str(known))
     progress("building the TensorRT engine, which takes minutes")
-    return Engine("built", str(_build(artifact, choice, platform)))
+    with _only_builder(platform_folder(artifact, platform)):
+        if not force and (known := find_engine(artifact, platform)) is not None:
+            return Engine("up to date", str(known))  # another process built it meanwhile
+        return Engine("built", str(_build(artifact, choice, platform)))
+
+
+@contextmanager
+def _only_builder(folder: Path) -> Iterator[None]:
+    """One build at a time in a machine's folder, and nothing left of one that was killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in folder.glob(f"{_STAGING}*"):
+            shutil.rmtree(leftover)
+        yield
 
 
 def _build(artifact: Artifact, choice: ProviderChoice, platform: Platform) -> Path:
     began = time.perf_counter()
     destination = engine_folder(artifact, platform)
     timings = platform_folder(artifact, platform) / TIMINGS
-    timings.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=".staging-", dir=timings.parent))
+    timings.mkdir(exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=timings.parent))
     try:
         engine = stage / ENGINE
         _compile(artifact, choice, platform, engine, timings)

@@ -1,4 +1,4 @@
-"""A standard fp32 graph in fp16, but for some nodes, every change of type a Cast of its own."""
+"""An fp32 graph in fp16, but for some nodes, every change of type a Cast of its own."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ def halve(model: ModelProto, full: Collection[str]) -> ModelProto:
     again between two such nodes.
 
     Args:
-        model: of ONNX's own operators, without subgraphs; left as it is.
+        model: without subgraphs; left as it is.
         full: names of the nodes that compute in fp32, those that make the graph's outputs
             among them.
     """
-    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    inferred = _with_types(model)
     entries = [*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input]
     floats = {entry.name for entry in entries if entry.type.tensor_type.elem_type == FLOAT}
     graph = _Halving(floats, frozenset(full))
@@ -40,6 +40,21 @@ def halve(model: ModelProto, full: Collection[str]) -> ModelProto:
         list(graph.tensors.values()),
     )
     return helper.make_model(body, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def _with_types(model: ModelProto) -> ModelProto:
+    """A copy with the type of every value."""
+    typed = ModelProto()
+    typed.CopyFrom(model)
+    # ONNX knows no type of what ONNX Runtime's own operators make, which here are floats alone.
+    typed.graph.value_info.extend(
+        helper.make_tensor_value_info(name, FLOAT, None)
+        for node in model.graph.node
+        if node.domain == "com.microsoft"
+        for name in node.output
+        if name
+    )
+    return onnx.shape_inference.infer_shapes(typed, strict_mode=True, data_prop=True)
 
 
 @dataclass

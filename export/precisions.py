@@ -5,10 +5,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 import onnx
-from onnxruntime.transformers.onnx_model import OnnxModel
 
 from vla_embeddings.export.biases import move_biases
 from vla_embeddings.export.calibration import calibration_feeds
+from vla_embeddings.export.ends import ends
+from vla_embeddings.export.half import halve
 from vla_embeddings.export.layer_norm import split_skip_layer_norms
 from vla_embeddings.export.quantization import RECIPES, quantize_graph
 from vla_embeddings.export.tensorrt import write_tensorrt_graph
@@ -31,9 +32,8 @@ def write_precision(traced: Path, artifact: Artifact) -> None:
             split_skip_layer_norms(graph)
             onnx.save(graph, artifact.graph)
         case "fp16":
-            model = OnnxModel(onnx.load(traced))
-            model.convert_float_to_float16(keep_io_types=True, use_symbolic_shape_infer=True)
-            model.save_model_to_file(str(artifact.graph))
+            graph = onnx.load(traced)
+            onnx.save(halve(graph, {node.name for node in ends(graph)}), artifact.graph)
         case "int8":
             recipe = RECIPES[artifact.manifest.kind]
             graph = onnx.load(traced)

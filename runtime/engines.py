@@ -34,6 +34,7 @@ class Platform:
     """The newest CUDA that the driver runs, which is never hidden."""
     gpu: str
     compute_capability: str
+    multiprocessors: int
 
     @property
     def key(self) -> str:

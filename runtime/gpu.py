@@ -8,7 +8,8 @@ from typing import Any
 
 _DRIVER = "libcuda.so.1"
 _DRIVER_VERSION = Path("/proc/driver/nvidia/version")
-_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CUdevice_attribute, in cuda.h
+# CUdevice_attribute, in cuda.h.
+_CAPABILITY_MAJOR, _CAPABILITY_MINOR, _MULTIPROCESSORS = 75, 76, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class Gpu:
     name: str
     compute_capability: str
     """Such as "9.0"."""
+    multiprocessors: int
+    """Cards of one name may have more of them or fewer, as may slices of one card."""
     driver: str
     """Version of the kernel driver; "unknown" where a container hides it."""
     cuda: tuple[int, int]
@@ -55,13 +58,14 @@ def find_gpu() -> Gpu | None:
     driver.cuDriverGetVersion(ctypes.byref(version))
     name = ctypes.create_string_buffer(256)
     driver.cuDeviceGetName(name, len(name), device)
-    major, minor = (
+    major, minor, multiprocessors = (
         _attribute(driver, device, attribute)
-        for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
+        for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR, _MULTIPROCESSORS)
     )
     return Gpu(
         name.value.decode(),
         f"{major}.{minor}",
+        multiprocessors,
         _driver_version(),
         (version.value // 1000, version.value % 1000 // 10),  # 13.2 is 13020
     )

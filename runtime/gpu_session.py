@@ -45,6 +45,7 @@ def open_gpu_session(ort: Any, artifact: Artifact, choice: ProviderChoice, optio
         return CapturedSession(ort, session, captured_shapes(artifact.manifest.kind))
     except (ProviderUnavailable, InferenceError) as error:
         reason = str(error)  # not the error itself, whose frames would keep the session alive
+    session = None  # or the GPU would hold the model twice
     session = create(ort, graph, options, choice, _cuda(choice, graphs=False))
     logger.warning("%s runs without CUDA graphs: %s", artifact.manifest.model, reason)
     return session

@@ -1,6 +1,5 @@
 """One model at work: found on first use, loaded on first miss, run on threads of its own."""
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from vla_embeddings.runtime.encoders import (
     cache_fingerprint,
     encode,
 )
+from vla_embeddings.runtime.lookup import Lookup
 from vla_embeddings.runtime.placement import Placement
 from vla_embeddings.runtime.providers import ProviderChoice
 from vla_embeddings.runtime.selection import Selection, select
@@ -131,11 +131,12 @@ class Lane(Generic[Item]):
         self._failed: set[Device] = set()  # which `auto` no longer takes
         self._load_encoder = load
         self._batch = batch
-        self._found: Selection | None = None
         self._encoders: dict[int, Encoder[Item]] = {}  # by their threads
         self._loading = threading.Lock()
         self._loaded: LoadedModel | None = None
         name = f"vla-embeddings-{model.kind}"
+        # Once an encoder is loaded, it is what that one was made of.
+        self._selection = Lookup(f"{name}-lookup", self._select)
         self._worker = Worker(name, self._load_for_requests, batch=batch, size=size)
         self._bulk = Bulk(
             f"{name}-bulk",
@@ -152,13 +153,15 @@ class Lane(Generic[Item]):
             UntrainedModel: it has untrained weights, which were not allowed.
             ProviderUnavailable: the device cannot be had.
             MissingDependency: ONNX Runtime is not installed.
+            InferenceError: no thread can be had.
         """
-        artifact, _ = await self._selection()
+        artifact, _ = await self._selection.ask()
         return cache_fingerprint(artifact)
 
     def has(self, fingerprint: str) -> bool:
         """Whether it is this model's still; a turn to another device may change the precision."""
-        return self._found is not None and cache_fingerprint(self._found[0]) == fingerprint
+        found = self._selection.result
+        return found is not None and cache_fingerprint(found[0]) == fingerprint
 
     async def encode(self, items: Sequence[Item], *, of: int | None = None) -> Vectors:
         """Vectors (n, dimension) float32, in the order of the items.
@@ -195,14 +198,10 @@ class Lane(Generic[Item]):
         self._loaded = None
 
     async def _on_cpu(self) -> bool:
-        _, choice = await self._selection()
+        _, choice = await self._selection.ask()
         return choice.device == "cpu"
 
-    async def _selection(self) -> Selection:
-        found = self._found
-        return await asyncio.to_thread(self._find) if found is None else found
-
-    def _find(self) -> Selection:
+    def _select(self) -> Selection:
         settings = self._settings
         store = ArtifactStore(settings.models_dir)
         artifact, choice = select(
@@ -214,8 +213,7 @@ class Lane(Generic[Item]):
                 f"Export trained ones ({artifact.remedy} --source FOLDER), or pass "
                 "allow_untrained=True."
             )
-        self._found = artifact, replace(choice, gpu_memory_limit_mb=settings.gpu_memory_limit_mb)
-        return self._found
+        return artifact, replace(choice, gpu_memory_limit_mb=settings.gpu_memory_limit_mb)
 
     def _load_for_requests(self) -> Encode[Item]:
         # On the worker's thread; the threads of the session that it makes inherit this.
@@ -231,7 +229,7 @@ class Lane(Generic[Item]):
     def _load_anew(self, threads: int) -> Encoder[Item]:
         """On the device that was chosen, or on what `auto` turns to where that does not work."""
         while True:
-            artifact, choice = self._found or self._find()
+            artifact, choice = self._selection.get()
             try:
                 return self._load_on(artifact, choice, threads)
             except ProviderUnavailable as error:
@@ -239,14 +237,14 @@ class Lane(Generic[Item]):
                     raise
                 logger.warning("Using %s instead: %s", _NEXT[choice.device], error)
                 self._failed.add(choice.device)
-                self._found = None
+                self._selection.forget()
 
     def _load_on(self, artifact: Artifact, choice: ProviderChoice, threads: int) -> Encoder[Item]:
         try:
             encoder = self._load_encoder(artifact, choice, threads)
         except ArtifactDamaged as error:
             if not self._encoders:
-                self._found = None  # the next call finds the one that was made anew meanwhile
+                self._selection.forget()  # the next call finds what was made anew meanwhile
                 raise
             # One lane must not serve two models.
             logger.warning("Going on with what is loaded, whose files have changed: %s", error)

@@ -2,7 +2,9 @@
 
 import ctypes
 import importlib.util
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,13 @@ _PROVIDERS = {
 def load_libraries(ort: Any) -> None:
     """Load CUDA, cuDNN and TensorRT from their wheels, which are on no library path.
 
-    What is missing is left out: `missing_library` then names it.
+    What is missing or broken is left out: `missing_library` then names it.
     """
-    ort.preload_dlls()
-    for folder in _wheel_folders():
-        for name in _TENSORRT:
-            if (folder / name).is_file():
-                ctypes.CDLL(str(folder / name), ctypes.RTLD_GLOBAL)
+    with redirect_stdout(sys.stderr):  # it prints what it cannot load, where commands put JSON
+        ort.preload_dlls()
+    for name in _TENSORRT:
+        for path in _in_wheels(name):
+            _fault(path, ctypes.RTLD_GLOBAL)
 
 
 def tensorrt_version() -> str | None:
@@ -42,14 +44,27 @@ def missing_library(ort: Any, provider: str) -> str:
     ONNX Runtime itself writes them to its log alone.
     """
     folder = Path(ort.__file__).parent / "capi"
+    words = _fault(folder / "libonnxruntime_providers_shared.so", ctypes.RTLD_GLOBAL)
+    words = words or _fault(folder / _PROVIDERS[provider])
+    if words:
+        # What `load_libraries` could not load is missing to the linker, although it is there.
+        for path in _in_wheels(Path(words.partition(":")[0]).name):
+            words = _fault(path) or words
+    return words
+
+
+def _fault(library: Path, mode: int = ctypes.DEFAULT_MODE) -> str:
+    """Load a library; the linker's words where it cannot be."""
     try:
-        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), ctypes.RTLD_GLOBAL)
-        ctypes.CDLL(str(folder / _PROVIDERS[provider]))
+        ctypes.CDLL(str(library), mode)
     except OSError as error:
         return str(error)
     return ""
 
 
-def _wheel_folders() -> Iterator[Path]:
-    spec = importlib.util.find_spec("tensorrt_libs")
-    yield from map(Path, (spec.submodule_search_locations if spec else None) or ())
+def _in_wheels(name: str) -> Iterator[Path]:
+    """The libraries of that name in the wheels of TensorRT and CUDA."""
+    for package, folder in (("tensorrt_libs", ""), ("nvidia", "*/lib/")):
+        spec = importlib.util.find_spec(package)
+        for location in (spec.submodule_search_locations if spec else None) or ():
+            yield from Path(location).glob(folder + name)

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,12 @@ def _choose_for_auto(ort: Any) -> ProviderChoice:
     if CUDA not in ort.get_available_providers():
         return CPU_CHOICE
     if fault := find_fault(ort, "cuda", CUDA):
-        logger.info("Using the CPU: %s. %s.", fault.cause, fault.cure)
+        _warn_once(f"Using the CPU: {fault.cause}. {fault.cure}.")
         return CPU_CHOICE
     return ProviderChoice("cuda", _CHAINS["cuda"])
+
+
+@cache
+def _warn_once(message: str) -> None:
+    # Each lane chooses, and may again; a machine's fault stays the same.
+    logger.warning(message)

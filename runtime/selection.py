@@ -88,6 +88,7 @@ def this_platform() -> Platform:
         cuda=".".join(map(str, gpu.cuda)),
         gpu=gpu.name,
         compute_capability=gpu.compute_capability,
+        multiprocessors=gpu.multiprocessors,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings.errors import ArtifactDamaged, InferenceError
+from vla_embeddings.errors import ArtifactDamaged, EmbeddingError, InferenceError
 from vla_embeddings.models import Artifact
 from vla_embeddings.runtime.gpu_session import open_gpu_session
 from vla_embeddings.runtime.placement import RECORD_PLACEMENT, Placement, placement
@@ -45,6 +45,7 @@ class Session:
 
         Raises:
             ArtifactDamaged: its files are not what the manifest says, or not a graph.
+            InferenceError: memory or threads do not suffice for it.
             ProviderUnavailable: the first provider did not come up.
         """
         artifact.verify()
@@ -62,10 +63,7 @@ class Session:
                 enable_fallback=0,  # it would print, and try the same provider again
             )
         except Exception as error:  # its exceptions share no base class of their own
-            raise ArtifactDamaged(
-                f"ONNX Runtime cannot load {artifact.graph}: {error}. "
-                f"Make it anew: {artifact.remedy}"
-            ) from error
+            raise _not_loaded(artifact, error) from error
         return cls(session, choice.providers[0])
 
     @property
@@ -94,6 +92,17 @@ class Session:
             shapes = {name: array.shape for name, array in inputs.items()}
             raise InferenceError(f"{self.provider} failed on inputs {shapes}: {error}") from error
         return outputs[0]
+
+
+def _not_loaded(artifact: Artifact, error: Exception) -> EmbeddingError:
+    """The graph's fault, or the machine's; where it has too little memory, either class comes."""
+    what = f"ONNX Runtime cannot load {artifact.graph}: {error}. "
+    if type(error).__name__ == "RuntimeException" or "std::bad_alloc" in str(error):
+        return InferenceError(
+            f"{what}The file is as it was exported. Free memory and threads, or raise the limits "
+            "that the process or its container has of them."
+        )
+    return ArtifactDamaged(f"{what}Make it anew: {artifact.remedy}")
 
 
 def _options(ort: Any, threads: int) -> Any:

@@ -5,39 +5,80 @@ from pathlib import Path
 import pytest
 
 from tests.models.artifacts import link_to
-from tests.runtime.cuda import gpu_machine, with_engines
+from tests.runtime.cuda import CudaRuntime, gpu_machine, with_engines
 from tests.runtime.nvidia import Driver
+from vla_embeddings import doctor
 from vla_embeddings.config import EmbeddingConfig
 from vla_embeddings.doctor import Finding, examine
 from vla_embeddings.models import CLIP_IMAGE, CLIP_TEXT, MINILM, ArtifactStore
 from vla_embeddings.runtime import gpu
+from vla_embeddings.runtime.providers import CPU
 
 NO_REDIS = "redis://127.0.0.1:1"
 
 
+async def _found(config: EmbeddingConfig) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in await examine(config)}
+
+
 async def _device(config: EmbeddingConfig) -> Finding:
-    findings = await examine(config)
-    return next(finding for finding in findings if finding.subject == "Device")
+    return (await _found(config))["Device"]
 
 
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> CudaRuntime:
+    """A machine whose wheel and driver have CUDA and TensorRT."""
+    made = gpu_machine(monkeypatch)
+    monkeypatch.setattr(doctor, "onnxruntime", lambda: made)
+    return made
+
+
+@pytest.mark.usefixtures("runtime")
 async def test_each_models_own_device_and_precision_are_told(
     models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MiniLM has an engine here; CLIP's towers were exported in fp32 alone."""
-    gpu_machine(monkeypatch)
     with_engines(monkeypatch)
     store = ArtifactStore(models_dir)
     link_to(store.open(MINILM, "fp16-tensorrt"), tmp_path)
     for model in (CLIP_IMAGE, CLIP_TEXT):
         link_to(store.open(model, "fp32"), tmp_path)
 
-    found = await _device(EmbeddingConfig(models_dir=tmp_path, redis_url=NO_REDIS))
+    findings = await _found(EmbeddingConfig(models_dir=tmp_path, redis_url=NO_REDIS))
 
+    assert (findings["CUDA"].state, findings["Tensorrt"].state) == ("ok", "ok")
+    found = findings["Device"]
     assert found.state == "ok"
     assert found.detail == (
         "auto means tensorrt, fp16-tensorrt for all-MiniLM-L6-v2; "
         "cuda, fp32 for clip-vit-base-patch32 and clip-vit-base-patch32-text"
     )
+
+
+async def test_a_provider_that_does_not_come_up_is_told_and_not_counted_on(
+    runtime: CudaRuntime, models_dir: Path
+) -> None:
+    """Wheel and driver are there, the libraries of CUDA are not."""
+    runtime.fails = "libcublasLt.so.13: cannot open shared object file"
+
+    findings = await _found(EmbeddingConfig(models_dir=models_dir, redis_url=NO_REDIS))
+
+    for subject in ("CUDA", "Tensorrt"):
+        assert findings[subject].state == "note"
+        assert "libcublasLt.so.13" in findings[subject].detail
+    assert findings["Device"].detail.startswith("auto means cpu, fp32 for all-MiniLM-L6-v2")
+
+
+async def test_a_provider_that_was_asked_for_and_does_not_come_up_is_broken(
+    runtime: CudaRuntime, tmp_path: Path
+) -> None:
+    runtime.comes = CPU
+
+    findings = await _found(
+        EmbeddingConfig(models_dir=tmp_path, device="cuda", redis_url=NO_REDIS)
+    )
+
+    assert (findings["CUDA"].state, findings["Tensorrt"].state) == ("broken", "note")
 
 
 async def test_a_device_without_models_is_told_all_the_same(
@@ -53,10 +94,10 @@ async def test_a_device_without_models_is_told_all_the_same(
     )
 
 
+@pytest.mark.usefixtures("runtime")
 async def test_a_precision_that_the_device_does_not_run_is_broken(
-    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+    models_dir: Path,
 ) -> None:
-    gpu_machine(monkeypatch)
     config = EmbeddingConfig(
         models_dir=models_dir, device="cuda", precision="int8", redis_url=NO_REDIS
     )

@@ -4,17 +4,18 @@ import asyncio
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vla_embeddings.cache import EmbeddingCache
-from vla_embeddings.config import EmbeddingConfig
+from vla_embeddings.config import Device, EmbeddingConfig
 from vla_embeddings.errors import ArtifactDamaged, EmbeddingError, ModelNotFound
 from vla_embeddings.models import ArtifactStore, Kind, Precision, find_model
 from vla_embeddings.runtime import available_cpus, choose_providers, onnxruntime, select
 from vla_embeddings.runtime.cpu import find_cpu
 from vla_embeddings.runtime.gpu import Gpu, find_gpu
+from vla_embeddings.runtime.trial import require_provider
 from vla_embeddings.runtime.wheels import installed_wheels
 
 State = Literal["ok", "note", "broken"]
@@ -34,7 +35,9 @@ class Finding:
 
 async def examine(config: EmbeddingConfig) -> list[Finding]:
     """Look at everything the library needs. Nothing is changed, and nothing raises."""
-    findings = [_python(), *_onnxruntime(), _device(config), *_gpu(), _cpu(), *_models(config)]
+    providers, failed = _providers(config)
+    findings = [_python(), *_onnxruntime(), _device(config, failed), *_gpu(), *providers, _cpu()]
+    findings += _models(config)
     findings.append(await _server("Redis", _redis(config)))
     findings.append(await _server("PostgreSQL", _postgres(config)))
     return findings
@@ -67,12 +70,36 @@ def _onnxruntime() -> Iterator[Finding]:
     yield Finding("ONNX Runtime", "ok", f"{module.__version__} with {providers}")
 
 
-def _device(config: EmbeddingConfig) -> Finding:
+def _providers(config: EmbeddingConfig) -> tuple[list[Finding], set[Device]]:
+    """What each GPU provider that the wheel and the driver have does, and those that fail."""
+    findings: list[Finding] = []
+    failed: set[Device] = set()
+    gpu: tuple[Device, ...] = ("cuda", "tensorrt")
+    for device in gpu:
+        try:
+            choice = choose_providers(device)
+        except EmbeddingError:  # of which the device's own finding tells
+            continue
+        subject = choice.providers[0].removesuffix("ExecutionProvider")
+        try:
+            require_provider(onnxruntime(), choice)
+        except EmbeddingError as error:
+            failed.add(device)
+            state: State = "broken" if config.device == device else "note"
+            findings.append(Finding(subject, state, str(error)))
+        else:
+            findings.append(Finding(subject, "ok", "comes up, with all of its libraries"))
+    return findings, failed
+
+
+def _device(config: EmbeddingConfig, failed: Collection[Device]) -> Finding:
     try:
         device = choose_providers(config.device).device
+        if config.device == "auto" and device in failed:
+            device = "cpu"
         models: dict[str, list[str]] = {}
         for kind in get_args(Kind):
-            for chosen, name in _chosen(config, kind):
+            for chosen, name in _chosen(config, kind, failed):
                 models.setdefault(chosen, []).append(name)
     except EmbeddingError as error:
         return Finding("Device", "broken", str(error))
@@ -81,12 +108,14 @@ def _device(config: EmbeddingConfig) -> Finding:
     return Finding("Device", "ok", f"{config.device} means {detail}")
 
 
-def _chosen(config: EmbeddingConfig, kind: Kind) -> Iterator[tuple[str, str]]:
+def _chosen(
+    config: EmbeddingConfig, kind: Kind, failed: Collection[Device]
+) -> Iterator[tuple[str, str]]:
     """What the service would run a model in, and its name; nothing where it is not there."""
     store = ArtifactStore(config.models_dir)
     try:
         model = find_model(config.name_of_model(kind), kind)
-        artifact, choice = select(model, store, config.device, config.precision)
+        artifact, choice = select(model, store, config.device, config.precision, failed)
     except (ModelNotFound, ArtifactDamaged):  # which a finding of its own tells
         return
     yield f"{choice.device}, {artifact.manifest.precision}", model.name

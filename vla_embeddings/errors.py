@@ -84,7 +84,7 @@ class ProviderUnavailable(EmbeddingError, RuntimeError):
 
 
 class InferenceError(EmbeddingError, RuntimeError):
-    """Native code failed on input that had passed every check, or the system gave no thread."""
+    """Native code failed on input that had passed every check, or lacked memory or a thread."""
 
 
 class CacheUnavailable(EmbeddingError, ConnectionError):

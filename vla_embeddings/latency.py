@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.config import Device, EmbeddingConfig, PrecisionSetting
-from vla_embeddings.errors import ModelNotFound
+from vla_embeddings.errors import EmbeddingError, ModelNotFound
 from vla_embeddings.models import (
     PRECISIONS,
     Artifact,
@@ -19,6 +19,7 @@ from vla_embeddings.models import (
     Precision,
     find_model,
 )
+from vla_embeddings.runtime import choose_providers, select
 from vla_embeddings.runtime.tokens import Tokenizer
 from vla_embeddings.samples import make_instructions, make_scenes
 from vla_embeddings.service import EmbeddingService
@@ -26,6 +27,9 @@ from vla_embeddings.service import EmbeddingService
 TOKENS = 12
 """Length of the instructions timed, special tokens included; robot instructions have 14.5 in the
 mean."""
+
+KINDS: tuple[Kind, ...] = ("text", "image")
+"""The document's table has these."""
 
 CALLS: Mapping[Kind, int] = {"text": 300, "image": 60}
 WARM_UP = 10
@@ -53,6 +57,20 @@ class Latency:
     document_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """A row that cannot be measured."""
+
+    model: str
+    kind: Kind
+    weights: Literal["trained", "untrained"]
+    dimension: int
+    precision: Precision
+    device: Device
+    error: str
+    """Why, and what to do about it."""
+
+
 RUNS_IN: Mapping[Device, tuple[Precision, ...]] = {
     "cpu": PRECISIONS,
     "cuda": ("fp32", "fp16"),
@@ -73,8 +91,7 @@ def installed(config: EmbeddingConfig, precisions: Sequence[Precision]) -> list[
         ModelNotFound: there is none.
     """
     store = ArtifactStore(config.models_dir)
-    kinds: tuple[Kind, ...] = ("text", "image")
-    models = [find_model(config.name_of_model(kind), kind) for kind in kinds]
+    models = [find_model(config.name_of_model(kind), kind) for kind in KINDS]
     found = [
         store.open(model, precision)
         for model in models
@@ -169,3 +186,68 @@ async def measure(
         float(p90),
         document_ms(manifest.kind, device),
     )
+
+
+async def measure_all(
+    config: EmbeddingConfig, began: Callable[[str], None]
+) -> AsyncIterator[Latency | Unmeasured]:
+    """Each exported model on the CPU, and on what a service runs it on where that is a GPU.
+
+    Where `auto` means a device that does not come up, also on the one that it turns to.
+
+    Args:
+        config: all settings.
+        began: told what is measured next.
+
+    Raises:
+        ModelNotFound: none is exported.
+        ProviderUnavailable: the device is not `auto` and cannot be had.
+    """
+
+    async def row(artifact: Artifact, device: Device) -> Latency | Unmeasured:
+        manifest = artifact.manifest
+        began(f"{manifest.model} {manifest.precision} on {device}")
+        try:
+            return await measure(artifact, device, config)
+        except EmbeddingError as error:
+            return Unmeasured(
+                manifest.model,
+                manifest.kind,
+                manifest.weights,
+                manifest.dimension,
+                manifest.precision,
+                device,
+                str(error),
+            )
+
+    choose_providers(config.device)  # before minutes go by
+    for artifact in installed(config, RUNS_IN["cpu"]):
+        yield await row(artifact, "cpu")
+    for kind in KINDS:
+        failed: set[Device] = set()
+        while (device := _device_of(kind, config, failed)) != "cpu":
+            rows = [await row(artifact, device) for artifact in _exported(kind, device, config)]
+            for each in rows:
+                yield each
+            if config.device != "auto" or any(isinstance(each, Latency) for each in rows):
+                break
+            failed.add(device)
+
+
+def _exported(kind: Kind, device: Device, config: EmbeddingConfig) -> list[Artifact]:
+    try:
+        found = installed(config, RUNS_IN[device])
+    except ModelNotFound:
+        return []
+    return [artifact for artifact in found if artifact.manifest.kind == kind]
+
+
+def _device_of(kind: Kind, config: EmbeddingConfig, failed: Collection[Device]) -> Device:
+    """What a service runs a model on, where some devices failed."""
+    if config.device != "auto":
+        return choose_providers(config.device).device
+    model, store = find_model(config.name_of_model(kind), kind), ArtifactStore(config.models_dir)
+    try:
+        return select(model, store, "auto", config.precision, failed)[1].device
+    except ModelNotFound:  # in the precision that a service would take; others are measured
+        return "cpu" if "cuda" in failed else choose_providers("auto").device

@@ -10,10 +10,11 @@ from tests.models.artifacts import link_to
 from tests.runtime.cuda import gpu_machine, with_engines
 from tests.runtime.nvidia import Driver
 from vla_embeddings.cli import bench
-from vla_embeddings.config import EmbeddingConfig
-from vla_embeddings.models import CLIP_IMAGE, MINILM, ArtifactStore
+from vla_embeddings.config import Device, EmbeddingConfig
+from vla_embeddings.models import CLIP_IMAGE, MINILM, ArtifactStore, Precision
 from vla_embeddings.runtime import available_cpus, gpu
 from vla_embeddings.runtime.cpu import find_cpu
+from vla_embeddings.runtime.providers import CUDA
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,46 @@ def test_bench_latency_measures_what_the_service_runs_on_a_gpu(
         ("image", "cuda", "fp32"),
     ]
     assert all(row["machine"]["gpu"].startswith("NVIDIA Test GPU, driver ") for row in rows)
+
+
+def test_bench_latency_goes_on_where_auto_turns_to_and_says_why(
+    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT does not come up here, CUDA does."""
+    runtime = gpu_machine(monkeypatch)
+    with_engines(monkeypatch)
+    runtime.comes = CUDA
+    store, config = ArtifactStore(models_dir), EmbeddingConfig(models_dir=tmp_path)
+    monkeypatch.setattr("vla_embeddings.cli.bench.embedding_config", config)
+    precisions: tuple[Precision, ...] = ("fp32", "fp16-tensorrt")
+    for precision in precisions:
+        link_to(store.open(MINILM, precision), tmp_path)
+
+    answer = CliRunner().invoke(bench.app, ["latency", "--json"])
+
+    assert answer.exit_code == 1
+    cpu, tensorrt, cuda = json.loads(answer.stdout)
+    assert (cpu["device"], cuda["device"], cuda["precision"]) == ("cpu", "cuda", "fp32")
+    assert "TensorrtExecutionProvider did not start" in tensorrt["error"]
+    assert min(cpu["p50_ms"], cuda["p50_ms"]) > 0
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_bench_latency_shows_what_it_measured_where_cuda_cannot_be_loaded(
+    device: Device, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu_machine(monkeypatch).fails = "libcublasLt.so.13: cannot open shared object file"
+    config = EmbeddingConfig(models_dir=tmp_path, device=device)
+    monkeypatch.setattr("vla_embeddings.cli.bench.embedding_config", config)
+    link_to(ArtifactStore(models_dir).open(MINILM, "fp32"), tmp_path)
+
+    answer = CliRunner().invoke(bench.app, ["latency"])
+
+    assert answer.exit_code == 1
+    assert answer.stdout.count("p50 ") == 1
+    told = " ".join(answer.stdout.split())
+    assert "not measured all-MiniLM-L6-v2 fp32 on cuda: " in told
+    assert "libcublasLt.so.13" in told
 
 
 def test_bench_latency_prints_a_table_and_calls_untrained_weights_so() -> None:

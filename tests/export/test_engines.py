@@ -1,5 +1,6 @@
 """Engines are built once, proven, and kept only whole. The session factory is replaced."""
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,13 +10,13 @@ import pytest
 from tests.models.artifacts import copy_of
 from vla_embeddings.errors import ExportError, ParityError
 from vla_embeddings.export import engines
-from vla_embeddings.export.engines import ensure_engine
+from vla_embeddings.export.engines import Engine, ensure_engine
 from vla_embeddings.models import MINILM, Artifact, ArtifactStore, Parity
 from vla_embeddings.runtime import ProviderChoice
 from vla_embeddings.runtime.engines import ENGINE, ENGINES, Platform, find_engine
 from vla_embeddings.runtime.providers import CPU, CUDA, TENSORRT
 
-PLATFORM = Platform("1.31.1", "10.13.3", "580.65.06", "13.0", "NVIDIA H100", "9.0")
+PLATFORM = Platform("1.31.1", "10.13.3", "580.65.06", "13.0", "NVIDIA H100", "9.0", 132)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 
 def _left(artifact: Artifact) -> list[Path]:
     root = artifact.folder.parents[1] / ENGINES / PLATFORM.key
-    return [path for path in root.rglob("*") if path.is_file()]
+    return [path for path in root.rglob("*") if path.is_file() and path.name != ".lock"]
 
 
 def test_an_engine_is_built_once(artifact: Artifact, asked: list[dict[str, str]]) -> None:
@@ -74,6 +75,54 @@ def test_timings_are_shared_by_the_models_of_a_machine(
     timings = Path(options["trt_timing_cache_path"])
     assert timings.is_dir()
     assert timings.parent.name == PLATFORM.key
+
+
+@pytest.mark.parametrize(("force", "builds"), [(False, 1), (True, 2)])
+def test_two_that_build_at_once_take_turns_and_the_second_finds_what_the_first_built(
+    artifact: Artifact,
+    asked: list[dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    force: bool,
+    builds: int,
+) -> None:
+    """Unless it was told to build anew."""
+    turn, first_proves, together = threading.Lock(), threading.Event(), threading.Event()
+
+    def prove(artifact: Artifact, choice: ProviderChoice) -> Parity:
+        first_proves.set()
+        if not turn.acquire(blocking=False):
+            together.set()
+        together.wait(0.5)  # as long as the other could build at the same time
+        turn.release()
+        return Parity(137, 1e-4, 0.9999)
+
+    monkeypatch.setattr(engines, "verify", prove)
+    found: list[Engine] = []
+    first, second = (
+        threading.Thread(target=lambda: found.append(ensure_engine(artifact, force=force)))
+        for _ in range(2)
+    )
+    first.start()
+    assert first_proves.wait(10)
+    second.start()
+    first.join(10)
+    second.join(10)
+
+    assert not together.is_set()
+    assert len(found) == 2
+    assert {engine.detail for engine in found} == {str(find_engine(artifact, PLATFORM))}
+    assert len(asked) == builds
+
+
+@pytest.mark.usefixtures("asked")
+def test_what_a_build_left_that_was_killed_is_removed(artifact: Artifact) -> None:
+    left = artifact.folder.parents[1] / ENGINES / PLATFORM.key / ".staging-1234"
+    left.mkdir(parents=True)
+    (left / ENGINE).write_bytes(b"half an engine")
+
+    ensure_engine(artifact)
+
+    assert not left.exists()
 
 
 @pytest.mark.usefixtures("asked")

@@ -1,5 +1,7 @@
 """A stand-in for ONNX Runtime on a machine with CUDA: it runs every graph on the CPU."""
 
+import gc
+import weakref
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -29,6 +31,9 @@ class CudaRuntime:
     """Operators that are left to the CPU."""
     asked: list[Mapping[str, Mapping[str, str]]] = field(default_factory=list)
     graphs: list[str | bytes] = field(default_factory=list)
+    beside: list[int] = field(default_factory=list)
+    """How many sessions were there when each one was made."""
+    _alive: "weakref.WeakSet[Any]" = field(default_factory=weakref.WeakSet)
     __file__: str = onnxruntime.__file__
     __version__: str = "1.31.1"
     cuda_version: str = "13.0"
@@ -36,6 +41,10 @@ class CudaRuntime:
     SessionOptions = onnxruntime.SessionOptions
     ExecutionMode = onnxruntime.ExecutionMode
     RunOptions = onnxruntime.RunOptions
+
+    def get_available_providers(self) -> list[str]:
+        """Of the wheel for GPUs."""
+        return GPU_WHEEL
 
     def preload_dlls(self) -> None:
         """As ONNX Runtime's; the CPU needs none."""
@@ -68,11 +77,14 @@ class CudaRuntime:
         wanted = dict(providers)
         self.asked.append(wanted)
         self.graphs.append(graph)
+        gc.collect()
+        self.beside.append(len(self._alive))
         if self.fails:
             raise RuntimeError(self.fails)
         if "enable_cuda_graph" in wanted.get(CUDA, {}) and not self.captures:
             raise RuntimeError("not all nodes are on CUDA")
         made = onnxruntime.InferenceSession(graph, options, providers=[CPU])
+        self._alive.add(made)
         provider = self.comes or next(iter(wanted))
         made.get_providers = lambda: [provider, CPU]
         made.run_with_iobinding = self._bound(made.run_with_iobinding)

@@ -43,7 +43,7 @@ class Driver:
         return 0
 
     def cuDeviceGetAttribute(self, value: Any, attribute: int, device: Any) -> int:
-        value._obj.value = {75: 9, 76: 1}[attribute]
+        value._obj.value = {75: 9, 76: 1, 16: 132}[attribute]
         return 0
 
 

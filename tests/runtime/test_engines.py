@@ -18,7 +18,7 @@ from vla_embeddings.runtime.engines import (
     find_engine,
 )
 
-HERE = Platform("1.31.1", "10.13.3", "580.65.06", "13.0", "NVIDIA H100", "9.0")
+HERE = Platform("1.31.1", "10.13.3", "580.65.06", "13.0", "NVIDIA H100", "9.0", 132)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def test_a_gpu_is_described_by_its_driver(
     monkeypatch.setattr(gpu, "_load_driver", Driver)
     monkeypatch.setattr(gpu, "_DRIVER_VERSION", tmp_path / "version")
 
-    assert find_gpu() == Gpu("NVIDIA Test GPU", "9.1", version, (13, 2))
+    assert find_gpu() == Gpu("NVIDIA Test GPU", "9.1", 132, version, (13, 2))
     assert why_no_gpu() == ""
 
 

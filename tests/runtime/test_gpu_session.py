@@ -95,6 +95,7 @@ def test_where_a_capture_fails_while_it_runs_the_model_runs_without(
 
     vectors = TextEncoder.load(minilm, CUDA_CHOICE, threads=1).encode(["go"])
 
+    assert factory.beside == [0, 0]  # the GPU never holds the model twice
     assert "without CUDA graphs: CUDA graphs cannot be captured: " in caplog.text
     assert "CUDA failure 900" in caplog.text
     np.testing.assert_allclose(vectors, text_encoder.encode(["go"]), rtol=0, atol=1e-5)

@@ -1,5 +1,6 @@
 """A lane finds the right artefact, and loads nothing that was not asked for."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
@@ -281,3 +282,39 @@ async def test_auto_turns_from_tensorrt_to_cuda_to_the_cpu_and_says_why(
     assert lane.loaded.device == "cpu"
     lane.close()
     assert lane.loaded is None
+
+
+async def test_a_look_up_begun_before_a_device_failed_does_not_bring_it_back(
+    models_dir: Path, text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or fp32 vectors of the CPU would have the GPU's fp16 fingerprint, in the cache as well."""
+    looking, loaded = threading.Event(), threading.Event()
+
+    def choose(
+        model: Model, store: ArtifactStore, device: Device, _: str, failed: Collection[Device]
+    ) -> Selection:
+        works = "cuda" not in failed
+        if not looking.is_set():
+            looking.set()
+            loaded.wait(0.5)  # as long as another look-up could overtake this one
+        if works:
+            return store.open(model, "fp16"), ProviderChoice("cuda", (CPU,))
+        return store.open(model, "fp32"), ProviderChoice("cpu", (CPU,))
+
+    def load(artifact: Artifact, choice: ProviderChoice, threads: int) -> TextEncoder:
+        if choice.device != "cpu":
+            raise ProviderUnavailable("no cuda today")
+        loaded.set()
+        return text_encoder
+
+    monkeypatch.setattr(lane_module, "select", choose)
+    lane = Lane(MINILM, LaneSettings(models_dir, "auto", "auto", False), load, batch=1)
+
+    asked = asyncio.create_task(lane.fingerprint())
+    assert await asyncio.to_thread(looking.wait, 10)
+    await lane.encode(["go"])
+    await asyncio.wait([asked])
+
+    assert "/fp32/" in await lane.fingerprint()
+    assert lane.has(await lane.fingerprint())
+    lane.close()

@@ -88,6 +88,32 @@ def test_auto_leaves_a_gpu_whose_driver_is_too_old(machine: Machine) -> None:
     assert choose_providers("auto") == providers.CPU_CHOICE
 
 
+def test_auto_warns_once_of_a_gpu_that_it_leaves(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each model of a service chooses for itself."""
+    machine(GPU_WHEEL, 1, cuda=12040)
+    providers._warn_once.cache_clear()
+
+    for _ in range(3):
+        choose_providers("auto")
+
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert "driver 580 or newer" in record.message
+
+
+def test_auto_is_silent_where_the_wheel_is_the_cpus(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    machine(CPU_WHEEL, 1)
+
+    choose_providers("auto")
+
+    assert caplog.records == []
+
+
 def test_two_wheels_that_overwrite_each_other_are_both_to_be_removed(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

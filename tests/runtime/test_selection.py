@@ -14,7 +14,7 @@ from vla_embeddings.runtime.engines import Platform
 from vla_embeddings.runtime.providers import CPU, CUDA, TENSORRT
 from vla_embeddings.runtime.selection import select
 
-PLATFORM = Platform("1.31.1", "10.13.3", "580.65.06", "13.0", "NVIDIA H100", "9.0")
+PLATFORM = Platform("1.31.1", "10.13.3", "580.65.06", "13.0", "NVIDIA H100", "9.0", 132)
 CHOICES: dict[Device, ProviderChoice] = {
     "auto": ProviderChoice("cuda", (CUDA, CPU)),
     "cpu": CPU_CHOICE,
@@ -168,6 +168,7 @@ def test_a_machine_is_known_by_all_that_its_engines_depend_on(
         cuda="13.2",
         gpu="NVIDIA Test GPU",
         compute_capability="9.1",
+        multiprocessors=132,
     )
 
 

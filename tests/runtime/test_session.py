@@ -1,6 +1,8 @@
 """A session runs what was asked for, where it was asked for, or says why not."""
 
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,38 @@ def test_half_a_graph_names_the_command_although_its_digest_agrees(minilm_copy: 
 
     with pytest.raises(ArtifactDamaged, match=REMEDY):
         _load(vouch_for(minilm_copy))
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from vla_embeddings.models import MINILM, ArtifactStore
+from vla_embeddings.runtime import CPU_CHOICE, Session, onnxruntime
+
+artifact = ArtifactStore(Path(sys.argv[1])).open(MINILM, "fp32")
+onnxruntime()
+used = 4096 * int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[2]) << 20),) * 2)
+try:
+    Session.load(artifact, CPU_CHOICE, threads=1)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("megabytes", [30, 100])
+def test_too_little_memory_is_not_the_artefacts_fault(models_dir: Path, megabytes: int) -> None:
+    """ONNX Runtime reports it as of another class while it reads the 90 MB than afterwards."""
+    result = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, str(models_dir), str(megabytes)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert result.stdout.startswith("InferenceError "), result.stdout + result.stderr
+    assert "Free memory" in result.stdout
+    assert "Make it anew" not in result.stdout
 
 
 def test_a_changed_file_is_never_loaded(minilm_copy: Artifact) -> None:

@@ -12,12 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from vla_embeddings.cli.output import Json, print_json, progress_bars, stdout
-from vla_embeddings.config import Device, embedding_config
-from vla_embeddings.errors import ModelNotFound
-from vla_embeddings.models import Artifact, ArtifactStore, Kind, find_model
+from vla_embeddings.config import embedding_config
 
 if TYPE_CHECKING:
-    from vla_embeddings.latency import Latency
+    from vla_embeddings.latency import Latency, Unmeasured
     from vla_embeddings.tracking import Change
 
 JUDGEMENTS: Mapping[str, str] = {
@@ -45,23 +43,21 @@ def latency(json: Json = False) -> None:
     """Time one instruction and one image, in every exported precision, beside the document.
 
     Instructions have 12 tokens; the image is a 640x480 JPEG, timed from its bytes. Nothing is
-    cached. Measures the CPU, and the GPU where the service would run the model on one.
+    cached. Measures the CPU, and the GPU where the service would run the model on one. The exit
+    status is 1 where something could not be measured, which is then told.
     """
-    from vla_embeddings.latency import measure
-
-    works, rows = _works(), []
-    with progress_bars() as progress:
-        task = progress.add_task("", total=len(works))
-        for artifact, device in works:
-            name = f"{artifact.manifest.model} {artifact.manifest.precision} on {device}"
-            progress.update(task, description=name)
-            rows.append(asyncio.run(measure(artifact, device, embedding_config)))
-            progress.advance(task)
+    rows = asyncio.run(_measured())
     machine = _machine()
     if json:
         print_json([{**asdict(row), "machine": machine} for row in rows])
     else:
         stdout.print(_table(rows, machine))
+        for row in rows:
+            if (error := _error(row)) is not None:
+                name = f"{row.model} {row.precision} on {row.device}"
+                stdout.print(f"[red]not measured[/] {escape(name)}: {escape(error)}")
+    if any(_error(row) is not None for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -128,33 +124,24 @@ def _changes_table(changes: "Sequence[Change]") -> Table:
     return table
 
 
-def _works() -> list[tuple[Artifact, Device]]:
-    """Each exported model in the precisions of the CPU, and of what a service runs it on."""
-    from vla_embeddings.latency import RUNS_IN, installed
+async def _measured() -> "list[Latency | Unmeasured]":
+    from vla_embeddings.latency import measure_all
 
-    kinds: tuple[Kind, ...] = ("text", "image")
-    chosen: dict[Kind, Device] = {kind: _device_of(kind) for kind in kinds}
-    devices: list[Device] = ["cpu", *chosen.values()]
-    return [
-        (artifact, device)
-        for device in dict.fromkeys(devices)
-        for artifact in installed(embedding_config, RUNS_IN[device])
-        if device in ("cpu", chosen[artifact.manifest.kind])
-    ]
+    with progress_bars() as progress:
+        task = progress.add_task("", total=None)
+        return [
+            row
+            async for row in measure_all(
+                embedding_config,
+                lambda name: progress.update(task, description=name, advance=1),
+            )
+        ]
 
 
-def _device_of(kind: Kind) -> Device:
-    from vla_embeddings.runtime import choose_providers, select
+def _error(row: "Latency | Unmeasured") -> str | None:
+    from vla_embeddings.latency import Latency
 
-    config = embedding_config
-    device = choose_providers(config.device).device
-    if config.device != "auto":
-        return device
-    model, store = find_model(config.name_of_model(kind), kind), ArtifactStore(config.models_dir)
-    try:
-        return select(model, store, "auto", config.precision)[1].device
-    except ModelNotFound:  # in the precision that a service would take; others are measured
-        return device
+    return None if isinstance(row, Latency) else row.error
 
 
 def _machine() -> dict[str, Any]:
@@ -171,7 +158,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _table(rows: "Sequence[Latency]", machine: Mapping[str, Any]) -> Table:
+def _table(rows: "Sequence[Latency | Unmeasured]", machine: Mapping[str, Any]) -> Table:
     """The platform document's: the devices side by side, a line for each model and precision."""
     from vla_embeddings.latency import CPU_MS, GPU_MS
 
@@ -182,7 +169,7 @@ def _table(rows: "Sequence[Latency]", machine: Mapping[str, Any]) -> Table:
     table.add_column("dim", justify="right", no_wrap=True)
     for name in ("precision", "CPU", "GPU"):
         table.add_column(name, no_wrap=True)
-    graphs: dict[tuple[str, str], dict[str, Latency]] = {}
+    graphs: dict[tuple[str, str], dict[str, Latency | Unmeasured]] = {}
     for row in rows:
         column = "CPU" if row.device == "cpu" else "GPU"
         graphs.setdefault((row.model, row.precision), {})[column] = row
@@ -199,9 +186,11 @@ def _table(rows: "Sequence[Latency]", machine: Mapping[str, Any]) -> Table:
     return table
 
 
-def _figures(row: "Latency | None", document: float) -> str:
+def _figures(row: "Latency | Unmeasured | None", document: float) -> str:
+    from vla_embeddings.latency import Latency
+
     beside = f"\n[dim]document ~{document:g} ms[/]"
-    if row is None:
+    if not isinstance(row, Latency):
         return f"not measured{beside}"
     colour = "green" if row.p50_ms <= document else "red"
     return f"[{colour}]p50 {row.p50_ms:.2f} ms[/]\np90 {row.p90_ms:.2f} ms{beside}"

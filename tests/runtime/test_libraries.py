@@ -1,0 +1,113 @@
+"""A library that is there but broken is named, and keeps no other from being loaded."""
+
+import ctypes
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.runtime.nvidia import GPU_WHEEL, Driver, fake_ort
+from vla_embeddings.errors import ProviderUnavailable
+from vla_embeddings.runtime import gpu, selection
+from vla_embeddings.runtime.libraries import load_libraries, missing_library
+from vla_embeddings.runtime.providers import CUDA, TENSORRT
+
+TRUNCATED = b"\x7fELF\x02\x01\x01"
+
+
+def _ort() -> Any:
+    ort = fake_ort(GPU_WHEEL)
+    ort.__file__ = "/wheels/onnxruntime/__init__.py"
+    ort.preload_dlls = lambda: print("Failed to load libcublas.so.13")
+    return ort
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where the wheels of CUDA and TensorRT are, each library cut short."""
+    find_spec = importlib.util.find_spec
+
+    def in_folder(name: str) -> Any:
+        if name in ("tensorrt_libs", "nvidia"):
+            return SimpleNamespace(submodule_search_locations=[str(tmp_path / name)])
+        return find_spec(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", in_folder)
+    for library in ("tensorrt_libs/libnvinfer.so.10", "nvidia/cu13/lib/libcublas.so.13"):
+        path = tmp_path / library
+        path.parent.mkdir(parents=True)
+        path.write_bytes(TRUNCATED)
+    return tmp_path
+
+
+@pytest.fixture
+def provider_needs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the linker load all that ONNX Runtime's wheel has, but for what a library misses."""
+    load = ctypes.CDLL
+
+    def set_up(missing: str) -> None:
+        def cdll(name: str, mode: int = ctypes.DEFAULT_MODE) -> Any:
+            if not name.startswith("/wheels/"):
+                return load(name, mode)
+            if name.endswith("shared.so"):
+                return None
+            raise OSError(f"{missing}: cannot open shared object file: No such file or directory")
+
+        monkeypatch.setattr(ctypes, "CDLL", cdll)
+
+    return set_up
+
+
+@pytest.mark.usefixtures("wheels")
+def test_a_broken_library_is_left_out_and_standard_output_left_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    load_libraries(_ort())
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "libcublas.so.13" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("provider", "library", "folder"),
+    [
+        (TENSORRT, "libnvinfer.so.10", "tensorrt_libs"),
+        (CUDA, "libcublas.so.13", "nvidia/cu13/lib"),
+    ],
+)
+def test_a_broken_library_is_told_from_one_that_is_not_there(
+    wheels: Path,
+    provider_needs: Callable[[str], None],
+    provider: str,
+    library: str,
+    folder: str,
+) -> None:
+    provider_needs(library)
+
+    assert missing_library(_ort(), provider) == f"{wheels / folder / library}: file too short"
+
+
+@pytest.mark.usefixtures("wheels")
+def test_a_library_that_no_wheel_has_is_named_as_the_linker_does(
+    provider_needs: Callable[[str], None],
+) -> None:
+    provider_needs("libcudnn.so.9")
+
+    assert missing_library(_ort(), CUDA).startswith("libcudnn.so.9: cannot open shared object")
+
+
+@pytest.mark.usefixtures("wheels")
+def test_a_broken_tensorrt_is_a_device_that_cannot_be_had(
+    provider_needs: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that `auto` takes CUDA, and `export --tensorrt` says why it builds no engine."""
+    provider_needs("libnvinfer.so.10")
+    monkeypatch.setattr(gpu, "_load_driver", Driver)
+    monkeypatch.setattr(selection, "onnxruntime", _ort)
+
+    with pytest.raises(ProviderUnavailable, match=r"libnvinfer\.so\.10: file too short"):
+        selection.this_platform()
