@@ -42,8 +42,8 @@ class EmbeddingCache:
             EMBEDDING_REDIS_URL where None.
         ttl: seconds an embedding is kept, at most ten years; 0 stores nothing;
             EMBEDDING_CACHE_TTL where None.
-        max_connections: to each server, from each event loop; further calls wait their turn.
-            EMBEDDING_CACHE_MAX_CONNECTIONS where None.
+        max_connections: to each server, from each event loop; further calls wait their turn, for
+            at most 100 deadlines. EMBEDDING_CACHE_MAX_CONNECTIONS where None.
         deadline: seconds that one operation on Redis may take, connecting included and waiting
             for a turn not; a batch gets 0.1 ms more per key.
         memory_entries: embeddings kept in this process; 0 for none.
@@ -148,7 +148,8 @@ class EmbeddingCache:
         This process forgets all it holds; others keep theirs until they expire.
 
         Raises:
-            CacheUnavailable: Redis failed; part of the keys may be gone.
+            CacheUnavailable: Redis failed, or too many calls wait for it; part of the keys may be
+                gone.
         """
         self._recent.clear()
         return sum(

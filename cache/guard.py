@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +15,10 @@ T = TypeVar("T")
 
 # Seconds a probe may take to connect: a TLS handshake over a network can outlast the deadline.
 CONNECT_SECONDS = 1.0
+
+# Deadlines that a caller waits for a turn, 2.5 s by default: on a Redis that is well, thousands of
+# calls at once take less; on one that is slower than calls come, the queue ends there.
+DEADLINES_FOR_A_TURN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,14 @@ class Guard:
     async def run(self, work: Callable[[], Awaitable[T]], *, extra_seconds: float = 0.0) -> T:
         """The result of `work()`, within the deadline and `extra_seconds`.
 
-        Waiting for a turn does not count: many callers at once are no fault of the server.
+        Waiting for a turn does not count, but has a bound of its own: many callers at once are no
+        fault of the server, which the breaker leaves alone.
 
         Raises:
-            CacheUnavailable: the breaker is not closed, or the server failed.
+            CacheUnavailable: the breaker is not closed, the server failed, or no turn came.
         """
         self._refuse_unless_closed()
-        async with self._turns:
+        async with self._turn():
             self._refuse_unless_closed()  # it may have opened while this caller waited
             started = time.monotonic()
             try:
@@ -70,6 +76,22 @@ class Guard:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.wait((self._probing,))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(DEADLINES_FOR_A_TURN * self._deadline):
+                await self._turns.acquire()
+        except TimeoutError:
+            self._tally.add_error("no turn")
+            raise CacheUnavailable(
+                "Too many calls wait for Redis. Raise EMBEDDING_CACHE_MAX_CONNECTIONS, or look "
+                "why it is slow."
+            ) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def _refuse_unless_closed(self) -> None:
         if self._breaker.state == "closed":

@@ -1,8 +1,10 @@
 """ONNX Runtime: texts and images to vectors, without PyTorch."""
 
 from vla_embeddings.runtime.batches import even_batches
+from vla_embeddings.runtime.bulk import STEP_BACK
 from vla_embeddings.runtime.decode import (
     ImageInput,
+    check_header,
     check_kind,
     decode,
     is_in_memory,
@@ -38,6 +40,7 @@ __all__ = [
     "CPU_CHOICE",
     "IMAGE_BATCH",
     "MAX_CHARACTERS",
+    "STEP_BACK",
     "ImageEncoder",
     "ImageInput",
     "Lane",
@@ -49,6 +52,7 @@ __all__ = [
     "TextEncoder",
     "available_cpus",
     "cache_fingerprint",
+    "check_header",
     "check_kind",
     "check_text",
     "choose_providers",

@@ -5,7 +5,6 @@ from typing import Generic, TypeVar
 
 from vla_embeddings.runtime.encoders import Encoder, Vectors, in_order
 from vla_embeddings.runtime.pool import Pool
-from vla_embeddings.together import together
 
 STEP_BACK = 5
 """How far bulk work's threads step back from those of requests, in steps of `nice`."""
@@ -31,7 +30,6 @@ class Bulk(Generic[Item]):
         self, name: str, load: Callable[[], Encoder[Item]], *, threads: int, nice: int
     ) -> None:
         self._load = load
-        self._threads = threads
         self._pool = Pool(name, threads=threads, nice=nice, further=STEP_BACK)
 
     async def encode(self, items: Sequence[Item]) -> Vectors:
@@ -46,10 +44,7 @@ class Bulk(Generic[Item]):
         """
         encoder = await self._pool.run(self._load)
         batches = await self._pool.run(lambda: encoder.batches(items))
-        # One more for each thread than it works at, so that none waits for the event loop.
-        parts = await together(
-            (self._pool.run(batch.run) for batch in batches), at_once=2 * self._threads
-        )
+        parts = await self._pool.run_all(batch.run for batch in batches)
         return in_order(batches, parts, encoder.session.dimension)
 
     def close(self) -> None:

@@ -85,8 +85,21 @@ def check_kind(image: ImageInput) -> None:
     elif not isinstance(image, Image.Image | bytes):
         raise InvalidInput(
             f"Expected a PIL image, a uint8 array of shape (H, W, 3) or the bytes of an image "
-            f"file; got {type(image).__name__}. Paths are not opened: pass Path(…).read_bytes()."
+            f"file; got {type(image).__name__}. {_remedy(image)}"
         )
+
+
+def check_header(image: ImageInput) -> None:
+    """Refuse what is no image by its type and shape, or by the first bytes of its file.
+
+    Raises:
+        InvalidInput: it is none, or too large; what its header does not show, `decode` finds.
+    """
+    check_kind(image)
+    if isinstance(image, bytes):
+        image = _open(image)
+    if isinstance(image, Image.Image):
+        _check_size(image.width, image.height, _what(image))
 
 
 def snapshot(image: ImageInput) -> ImageInput:
@@ -114,6 +127,12 @@ def is_in_memory(image: ImageInput) -> bool:
     # Neither tells alone: WebP has no tiles before it is loaded, and a frame that was sought has
     # the last one's pixels. The public `im` raises an AssertionError where there are none.
     return not image.tile and image._im is not None
+
+
+def _remedy(image: object) -> str:
+    if isinstance(image, bytearray | memoryview):
+        return "Wrap it in bytes()."
+    return "Paths are not opened: pass Path(…).read_bytes()."
 
 
 def _open(data: bytes) -> Image.Image:
@@ -172,7 +191,7 @@ def _orientation(image: Image.Image) -> int:
 @contextmanager
 def _naming(image: Image.Image) -> Iterator[None]:
     """Tell which image cannot be decoded, whatever its decoder stumbles on."""
-    what = f"{image.format or 'PIL'} image of mode {image.mode}, {image.width}x{image.height}"
+    what = _what(image)
     _check_size(image.width, image.height, what)
     try:
         yield
@@ -183,6 +202,10 @@ def _naming(image: Image.Image) -> Iterator[None]:
             f"Cannot decode this {what}: {error!r}. Pass a complete, undamaged file (a PIL "
             "image: one whose file is still open)."
         ) from error
+
+
+def _what(image: Image.Image) -> str:
+    return f"{image.format or 'PIL'} image of mode {image.mode}, {image.width}x{image.height}"
 
 
 def _check_size(width: int, height: int, what: str) -> None:

@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar, get_args
 
@@ -27,14 +26,13 @@ from vla_embeddings.runtime.encoders import (
     TextEncoder,
     Vectors,
     cache_fingerprint,
-    encode,
 )
 from vla_embeddings.runtime.lookup import Lookup
 from vla_embeddings.runtime.placement import Placement
 from vla_embeddings.runtime.providers import ProviderChoice
 from vla_embeddings.runtime.selection import Selection, select
 from vla_embeddings.runtime.threads import available_cpus, lower_priority
-from vla_embeddings.runtime.worker import Encode, Worker
+from vla_embeddings.runtime.worker import Cut, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -215,10 +213,10 @@ class Lane(Generic[Item]):
             )
         return artifact, replace(choice, gpu_memory_limit_mb=settings.gpu_memory_limit_mb)
 
-    def _load_for_requests(self) -> Encode[Item]:
+    def _load_for_requests(self) -> Cut[Item]:
         # On the worker's thread; the threads of the session that it makes inherit this.
         lower_priority(self._settings.nice)
-        return partial(encode, self._load(self._settings.cpus))
+        return self._load(self._settings.cpus).batches
 
     def _load(self, threads: int) -> Encoder[Item]:
         with self._loading:

@@ -1,13 +1,14 @@
 """Threads that work for event loops, until they are closed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from vla_embeddings.errors import ServiceClosed
 from vla_embeddings.runtime.thread_errors import no_thread, panics_as_errors
 from vla_embeddings.runtime.threads import lower_priority
+from vla_embeddings.together import together
 
 Result = TypeVar("Result")
 
@@ -23,6 +24,8 @@ class Pool:
     """
 
     def __init__(self, name: str, *, threads: int, nice: int, further: int = 0) -> None:
+        # One more for each thread than it works at, so that none waits for the event loop.
+        self._at_once = 2 * threads
         self._threads = ThreadPoolExecutor(
             threads, name, initializer=lower_priority, initargs=(nice, further)
         )
@@ -54,6 +57,14 @@ class Pool:
                 "The service was cleaned up; make a new EmbeddingService."
             ) from error
         return await done
+
+    async def run_all(self, work: Iterable[Callable[[], Result]]) -> list[Result]:
+        """What each of `work` returns, in order; calls at the same time take turns, part by part.
+
+        Raises:
+            Others: as `run`; the rest is not done then.
+        """
+        return await together(map(self.run, work), at_once=self._at_once)
 
     def close(self) -> None:
         """Finish the work at hand, fail what waits, end the threads."""

@@ -5,20 +5,24 @@ import atexit
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vla_embeddings.errors import ServiceClosed
 from vla_embeddings.runtime.batches import even_batches
-from vla_embeddings.runtime.encoders import Vectors
+from vla_embeddings.runtime.encoders import Batch, Vectors
 from vla_embeddings.runtime.thread_errors import no_thread, panics_as_errors
 from vla_embeddings.together import together
 
 Item = TypeVar("Item")
-Encode = Callable[[Sequence[Item]], Vectors]
-"""Items to vectors (n, dimension) float32, in their order."""
+Cut = Callable[[Sequence[Item]], Sequence[Batch]]
+"""Items to the batches that encode them; see `Encoder.batches`."""
+
+OVERTAKING = 8
+"""Batches of requests that go before bulk work that waits, until a batch of it has its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,18 @@ class _Job(Generic[Item]):
     items: Sequence[Item]
     future: asyncio.Future[Vectors]
     loop: asyncio.AbstractEventLoop
+    vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    """By the places of their items, as far as they are made."""
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.vectors) == len(self.items)
+
+    def add(self, place: int, vector: NDArray[np.float32]) -> None:
+        """Take the vector of an item; with the last one, deliver them all."""
+        self.vectors[place] = vector
+        if self.is_done:
+            self.deliver(np.stack([self.vectors[place] for place in range(len(self.items))]))
 
     def deliver(self, result: Vectors | Exception) -> None:
         """Hand the result to the caller's loop; a caller that has gone gets nothing."""
@@ -47,14 +63,16 @@ class _Job(Generic[Item]):
 class Worker(Generic[Item]):
     """Encodes on one thread; requests that arrive while it is busy are encoded together next.
 
-    An idle worker starts at once, so batching adds no wait. Bulk work, which a GPU has no other
-    thread for, waits until no request does. A batch that fails is encoded again request by
-    request: one bad item fails alone.
+    An idle worker starts at once, so batching adds no wait. Each request has its vectors as soon
+    as its own batches have run, a short text before the long ones. Bulk work, which a GPU has no
+    other thread for, waits until no request does, but for one batch after every `OVERTAKING` of
+    theirs. Where one fails, each that has no vectors yet is encoded again by itself: one bad item
+    fails alone.
 
     Args:
         name: of the thread.
-        load: returns the encoder; called on the thread at the first request, and again at the
-            next one where it failed.
+        load: returns what cuts items into batches; called on the thread at the first request, and
+            again at the next one where it failed.
         batch: most items encoded together.
         size: how much work an item is; in bulk, items of like size are encoded together.
     """
@@ -62,7 +80,7 @@ class Worker(Generic[Item]):
     def __init__(
         self,
         name: str,
-        load: Callable[[], Encode[Item]],
+        load: Callable[[], Cut[Item]],
         *,
         batch: int,
         size: Callable[[Item], int] = lambda item: 1,
@@ -73,6 +91,7 @@ class Worker(Generic[Item]):
         self._size = size
         self._requests: deque[_Job[Item]] = deque()
         self._bulk: deque[_Job[Item]] = deque()
+        self._overtaken = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -145,23 +164,29 @@ class Worker(Generic[Item]):
         return thread
 
     def _work(self) -> None:
-        encode: Encode[Item] | None = None
+        cut: Cut[Item] | None = None
         while jobs := self._next_jobs():
             try:
                 with panics_as_errors():
-                    encode = encode or self._load()
+                    cut = cut or self._load()
             except Exception as error:
                 for job in jobs:
                     job.deliver(error)
                 continue
-            _encode_jobs(jobs, encode)
+            _encode_jobs(jobs, cut)
 
     def _next_jobs(self) -> list[_Job[Item]]:
         """Wait for work, and take as much as fits into one batch; none when closed."""
         with self._changed:
             while not self._closed:
-                if jobs := self._take(self._requests) or self._take(self._bulk):
-                    return jobs
+                queues = [self._requests, self._bulk]
+                if self._overtaken == OVERTAKING:
+                    queues.reverse()
+                for queue in queues:
+                    if jobs := self._take(queue):
+                        overtaking = queue is self._requests and self._bulk
+                        self._overtaken = self._overtaken + 1 if overtaking else 0
+                        return jobs
                 self._changed.wait()
             return []
 
@@ -176,19 +201,18 @@ class Worker(Generic[Item]):
         return taken
 
 
-def _encode_jobs(jobs: Sequence[_Job[Item]], encode: Encode[Item]) -> None:
-    items = [item for job in jobs for item in job.items]
+def _encode_jobs(jobs: Sequence[_Job[Item]], cut: Cut[Item]) -> None:
+    places = [(job, place) for job in jobs for place in range(len(job.items))]
     try:
         with panics_as_errors():
-            vectors = encode(items)
+            for batch in cut([job.items[place] for job, place in places]):
+                for number, vector in zip(batch.places, batch.run(), strict=True):
+                    job, place = places[number]
+                    job.add(place, vector)
     except Exception as error:
         if len(jobs) == 1:
             jobs[0].deliver(error)
             return
         for job in jobs:
-            _encode_jobs([job], encode)
-        return
-    start = 0
-    for job in jobs:
-        job.deliver(vectors[start : start + len(job.items)])
-        start += len(job.items)
+            if not job.is_done:
+                _encode_jobs([job], cut)

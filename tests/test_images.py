@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,14 +90,52 @@ async def test_only_images_that_the_cache_lacks_are_computed(
     assert np.array_equal(first["image_embeddings"], both["image_embeddings"][:2])
 
 
-@pytest.mark.parametrize("bad", [b"no image", np.zeros((4, 4), np.uint8)], ids=["bytes", "array"])
-async def test_the_index_of_an_image_that_cannot_be_used_is_named(
-    service: EmbeddingService, bad: ImageInput, monkeypatch: pytest.MonkeyPatch
+async def test_the_index_of_an_image_that_cannot_be_decoded_is_named(
+    service: EmbeddingService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(images, "WINDOW", 1)
 
-    with pytest.raises(InvalidInput, match=r"images\[3\]: "):
-        await service.batch_generate_embeddings(images=[*SCENES[:3], bad])
+    with pytest.raises(InvalidInput, match=r"images\[3\]: Cannot decode"):
+        await service.batch_generate_embeddings(images=[*SCENES[:3], SCENES[0][:1000]])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"no image", b"P5 10000 9000 255\n", np.zeros((4, 4), np.uint8), "scene.jpg"],
+    ids=["bytes", "too large", "array", "path"],
+)
+async def test_what_is_seen_to_be_no_image_is_refused_before_any_work(
+    service: EmbeddingService,
+    preprocessed: list[ImageInput],
+    bad: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "WINDOW", 1)
+
+    with pytest.raises(InvalidInput, match=r"images\[4\]: "):
+        await service.batch_generate_embeddings(["go"], [*SCENES[:4], bad])
+
+    assert (preprocessed, service.provider_report()) == ([], [])
+
+
+async def test_a_pil_image_of_a_batch_is_converted_once(
+    service: EmbeddingService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For its key and its vector."""
+    convert, seen = Image.Image.convert, list[str]()
+
+    def watch(image: Image.Image, *arguments: Any) -> Image.Image:
+        seen.append(image.mode)
+        return convert(image, *arguments)
+
+    scenes = [scene.image.convert("CMYK") for scene in make_scenes(3)]
+    monkeypatch.setattr(Image.Image, "convert", watch)
+
+    batch = await service.batch_generate_embeddings(images=scenes)
+
+    assert seen == ["CMYK"] * 3
+    alone = await service.get_image_embedding(convert(scenes[2], "RGB"))
+    np.testing.assert_allclose(batch["image_embeddings"][2], alone, rtol=0, atol=1e-5)
 
 
 async def test_calls_at_once_are_each_told_their_own_index(service: EmbeddingService) -> None:

@@ -1,12 +1,14 @@
 """EmbeddingService: right vectors, whatever the cache does, without blocking the event loop."""
 
 import asyncio
+import gc
 import io
 import os
 import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Any
@@ -275,18 +277,21 @@ async def test_a_batch_computes_only_what_the_cache_lacks(cached: EmbeddingServi
 async def test_a_batch_is_timed_apart_from_single_calls_and_a_failure_not_at_all(
     service: EmbeddingService,
 ) -> None:
-    kinds = ("instruction", "image", "instruction-batch", "image-batch")
+    kinds = ("instruction", "image", "image-query", "instruction-batch", "image-batch")
     before = [_computed(kind) for kind in kinds]
     image = make_scenes(1)[0].image
 
     await service.batch_generate_embeddings(texts=["up", "down"], images=[image])
+    await service.get_image_query_embedding("a red block")
+    with pytest.raises(InvalidInput, match="image-query: expected"):
+        await service.get_image_query_embedding("")
     with pytest.raises(InvalidInput):
         await service.get_image_embedding(b"no image")
     with pytest.raises(InvalidInput):
         await service.batch_generate_embeddings(images=[b"no image"])
 
     assert [_computed(kind) for kind in kinds] == [
-        count + more for count, more in zip(before, (0, 0, 1, 1), strict=True)
+        count + more for count, more in zip(before, (0, 0, 1, 1, 1), strict=True)
     ]
 
 
@@ -444,6 +449,26 @@ async def test_an_unusable_instruction_says_what_was_expected(
 
     with pytest.raises(InvalidInput, match=rf"texts\[1\]: .*{message}"):
         await service.batch_generate_embeddings(texts=["fine", instruction])
+
+
+async def test_a_service_that_is_dropped_ends_its_threads_and_frees_its_models(
+    config: EmbeddingConfig,
+) -> None:
+    before = set(threading.enumerate())
+    service = EmbeddingService(config=config, allow_untrained=True)
+    scene = _jpeg(make_scenes(1)[0].image)
+    await service.batch_generate_embeddings(make_instructions(65), [scene])
+    await service.get_instruction_embedding("go")
+    lanes = [weakref.ref(lane) for lane in service._lanes.values()]
+
+    del service
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("vla-embeddings"):
+            await asyncio.to_thread(thread.join, 30)
+            assert not thread.is_alive()
+
+    gc.collect()
+    assert [lane() for lane in lanes] == [None] * 3
 
 
 async def test_a_batch_may_be_any_iterable(service: EmbeddingService) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from tests.test_service import _jpeg
 from vla_embeddings import EmbeddingConfig, EmbeddingService, admission
+from vla_embeddings import images as images_module
 from vla_embeddings import service as service_module
 from vla_embeddings.errors import InvalidInput, Overloaded, ServiceClosed
 from vla_embeddings.runtime import ImageInput, TextEncoder, preprocess, snapshot
@@ -47,18 +49,28 @@ class Gate:
         return task
 
 
-@pytest.fixture
-def decoding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """Before the decoding of an image."""
+def _before_decoding(where: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate()
 
     def enter(image: ImageInput) -> object:
         gate.enter(image)
         return preprocess(image)
 
-    monkeypatch.setattr(service_module, "preprocess", enter)
+    monkeypatch.setattr(where, "preprocess", enter)
     yield gate
     gate.open.set()
+
+
+@pytest.fixture
+def decoding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Before the decoding of a single image."""
+    yield from _before_decoding(service_module, monkeypatch)
+
+
+@pytest.fixture
+def batch_decoding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Before the decoding of an image of a batch call."""
+    yield from _before_decoding(images_module, monkeypatch)
 
 
 @pytest.fixture
@@ -80,7 +92,7 @@ async def service(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[EmbeddingService]:
     """With one thread of each kind, and little room."""
-    for bound in ("MAX_WAITING", "MAX_BATCH_TEXTS"):
+    for bound in ("MAX_WAITING", "MAX_BATCH_TEXTS", "BATCH_IMAGES"):
         monkeypatch.setattr(service_module, bound, ROOM)
     config = EmbeddingConfig(models_dir=models_dir, threads=1)
     async with EmbeddingService(config=config, allow_untrained=True) as service:
@@ -239,6 +251,33 @@ async def test_too_many_batch_calls_of_images_are_refused(
         await service.batch_generate_embeddings(images=FILES[ROOM:])
     encoding.open.set()
     assert (await first)["image_embeddings"].shape == (ROOM, 512)
+
+
+async def test_a_batch_call_counts_for_two_windows_of_images(
+    service: EmbeddingService, batch_decoding: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images_module, "WINDOW", 3)
+    first = await batch_decoding.hold_up(service.batch_generate_embeddings(images=FILES[:20]))
+    [second] = _tasks([service.batch_generate_embeddings(images=FILES[20:22])])
+    await _begun()
+
+    with pytest.raises(Overloaded, match="8 images of batch calls are waiting already"):
+        await service.batch_generate_embeddings(images=FILES[22:23])
+    batch_decoding.open.set()
+    await asyncio.gather(first, second)
+
+
+@pytest.mark.parametrize("of", [FILES, [scene.image for scene in SCENES]], ids=["files", "PIL"])
+async def test_a_single_image_waits_for_none_of_batch_calls(
+    service: EmbeddingService, batch_decoding: Gate, of: list[ImageInput]
+) -> None:
+    batch = await batch_decoding.hold_up(service.batch_generate_embeddings(images=of))
+
+    assert (await service.get_image_embedding(of[-1])).shape == (512,)
+
+    assert not batch.done()
+    batch_decoding.open.set()
+    await batch
 
 
 async def test_equal_batch_calls_at_once_are_computed_once(

@@ -11,10 +11,14 @@ from vla_embeddings.errors import Overloaded
 from vla_embeddings.runtime import ImageInput
 
 MAX_WAITING = 4096
-"""Single texts, single images, and images of batch calls that may wait, of each."""
+"""Single texts and single images that may wait, of each."""
 
 MAX_BATCH_TEXTS = 65_536
 """Texts of batch calls that may wait: about a minute of work for two cores."""
+
+BATCH_IMAGES = 2048
+"""Images of batch calls that may wait for each CPU thread: two minutes of its work. None is copied
+and few are decoded at a time, so the memory that they hold is their callers' matter."""
 
 MAX_IMAGE_BYTES = 512 * 1024**2
 """What single images may hold while they wait: 86 arrays of 1920x1080, 4 s of work for two cores.

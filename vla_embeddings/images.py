@@ -1,8 +1,9 @@
 """Many images at once: decoded in one pool of threads while others are encoded in another."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from vla_embeddings.runtime import (
     IMAGE_BATCH,
     ImageInput,
     Lane,
+    Pool,
+    check_header,
     check_kind,
     decode,
     even_batches,
@@ -29,12 +32,6 @@ Vectors = NDArray[np.float32]
 # Images that are looked up, computed and stored together, for each batch that is encoded at the
 # same time: enough to keep its thread busy, few enough to lose little where one cannot be used.
 WINDOW = 64
-
-
-class InPool(Protocol):
-    """Runs work on a thread."""
-
-    def __call__(self, work: Callable[[], Result]) -> Awaitable[Result]: ...
 
 
 def key_of(image: ImageInput, fingerprint: str) -> str:
@@ -61,15 +58,35 @@ def prepared(image: ImageInput, fingerprint: str) -> tuple[ImageInput, str]:
     return image, key_of(image, fingerprint)
 
 
+async def check_images(images: Sequence[ImageInput], pool: Pool) -> None:
+    """Refuse what is no image as far as kinds, shapes and the files' headers tell.
+
+    Raises:
+        InvalidInput: one is none; the message tells its index.
+    """
+
+    def check(indices: range) -> None:
+        for index in indices:
+            with _naming(index):
+                check_header(images[index])
+
+    await pool.run_all(partial(check, some) for some in even_batches(len(images), WINDOW))
+
+
+async def window_length(lane: Lane[NDArray[np.uint8]]) -> int:
+    """How many images are looked up, computed and stored together."""
+    return WINDOW * await lane.bulk_batches_at_once()
+
+
 async def embed_images(
     images: Sequence[ImageInput],
     lane: Lane[NDArray[np.uint8]],
     vectors: ReadThrough,
-    in_pool: InPool,
+    pool: Pool,
     *,
     use_cache: bool,
 ) -> Vectors:
-    """Vectors (n, 512) float32 in the order of the images.
+    """Vectors (n, 512) float32 in the order of the images, which are decoded in the pool.
 
     Of equal ones in a window, one is computed.
 
@@ -78,37 +95,42 @@ async def embed_images(
     """
     if not images:
         return np.empty((0, lane.model.dimension), np.float32)
-    length = WINDOW * await lane.bulk_batches_at_once()
 
     async def embed(window: slice, of: int | None) -> Vectors:
         numbered = dict(enumerate(images[window], window.start))
-        return await _embed_window(numbered, lane, vectors, in_pool, of=of, use_cache=use_cache)
+        return await _embed_window(numbered, lane, vectors, pool, of=of, use_cache=use_cache)
 
-    return await in_windows(embed, len(images), length)
+    return await in_windows(embed, len(images), await window_length(lane))
 
 
 async def _embed_window(
     images: dict[int, ImageInput],
     lane: Lane[NDArray[np.uint8]],
     vectors: ReadThrough,
-    in_pool: InPool,
+    pool: Pool,
     *,
     of: int | None,
     use_cache: bool,
 ) -> Vectors:
     fingerprint = await lane.fingerprint()
 
-    def on_thread(work: Callable[[ImageInput], Result], index: int) -> Coroutine[Any, Any, Result]:
-        return _naming(index, in_pool(partial(work, images[index])))
+    def each(work: Callable[[ImageInput], Result], index: int) -> Callable[[], Result]:
+        def named() -> Result:
+            with _naming(index):
+                return work(images[index])
 
-    keys = await together(on_thread(partial(key_of, fingerprint=fingerprint), i) for i in images)
+        return named
+
+    keyed = partial(_keyed, fingerprint=fingerprint)
+    found_keys = await pool.run_all(each(keyed, index) for index in images)
     distinct: dict[str, int] = {}
-    for key, index in zip(keys, images, strict=True):
+    for index, (image, key) in zip(images, found_keys, strict=True):
+        images[index] = image
         distinct.setdefault(key, index)
 
     async def encode(indices: Sequence[int], total: int) -> Vectors:
         with generation("image-batch"):
-            pixels = await together(on_thread(preprocess, index) for index in indices)
+            pixels = await pool.run_all(each(preprocess, index) for index in indices)
             return await lane.encode(pixels, of=total)
 
     async def compute(positions: Sequence[int]) -> Vectors:
@@ -130,11 +152,20 @@ async def _embed_window(
         names=list(distinct.values()),
     )
     rows = {key: row for row, key in enumerate(distinct)}
-    return found[[rows[key] for key in keys]]
+    return found[[rows[key] for _, key in found_keys]]
 
 
-async def _naming(index: int, work: Awaitable[Result]) -> Result:
+def _keyed(image: ImageInput, fingerprint: str) -> tuple[ImageInput, str]:
+    """The image and its embedding's cache key; scaled where it had to be converted for the key,
+    since nobody else keeps what was converted, and a window of it would take gigabytes."""
+    taken, key = prepared(image, fingerprint)
+    converted = isinstance(image, Image.Image) and taken is not image
+    return (preprocess(taken) if converted else image), key
+
+
+@contextmanager
+def _naming(index: int) -> Iterator[None]:
     try:
-        return await work
+        yield
     except InvalidInput as error:
         raise InvalidInput(f"images[{index}]: {error}") from error

@@ -17,8 +17,9 @@ LATENCY_BUCKETS = (
 
 GENERATION_SECONDS = Histogram(
     "embedding_generation_seconds",
-    "Time to compute one embedding, or those of one batch (kinds that end with -batch), "
-    "tokenising or decoding included; cache hits and failures excluded.",
+    "Time to compute one embedding (kinds instruction, image and image-query), or those of one "
+    "batch (kinds that end with -batch), tokenising or decoding included; cache hits and failures "
+    "excluded.",
     ["kind"],
     buckets=LATENCY_BUCKETS,
 )

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
@@ -10,14 +12,21 @@ from typing import Any, Self, TypedDict, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings.admission import MAX_BATCH_TEXTS, MAX_WAITING, Admission, memory_of
+from vla_embeddings.admission import (
+    BATCH_IMAGES,
+    MAX_BATCH_TEXTS,
+    MAX_WAITING,
+    Admission,
+    memory_of,
+)
 from vla_embeddings.cache import EmbeddingCache, ReadThrough, instruction_key
 from vla_embeddings.config import Device, EmbeddingConfig, embedding_config
 from vla_embeddings.errors import EmbeddingsDisabled, InvalidInput, ServiceClosed
-from vla_embeddings.images import WINDOW, embed_images, key_of, prepared
+from vla_embeddings.images import check_images, embed_images, key_of, prepared, window_length
 from vla_embeddings.metrics import generation
 from vla_embeddings.models import Kind, Model, find_model
 from vla_embeddings.runtime import (
+    STEP_BACK,
     ImageInput,
     Lane,
     LaneSettings,
@@ -67,7 +76,8 @@ class EmbeddingService:
     `get_image_embedding` tells. Concurrent calls are batched, and equal ones computed once; a
     single call never waits for the batch call that happens to have its input too, and computes it
     itself. Where too much waits already, calls are refused: `vla_embeddings.admission` has the
-    limits. A process that forks after the first call makes another service in the child.
+    limits. A process that forks after the first call makes another service in the child. One that
+    is dropped without `cleanup()` is freed all the same, a moment later.
 
     Args:
         cache: where vectors are looked up and kept; None for no cache.
@@ -108,11 +118,19 @@ class EmbeddingService:
             "clip-text": Admission("image queries", MAX_WAITING, _FEWER),
         }
         self._batched_texts = Admission("texts of batch calls", MAX_BATCH_TEXTS, _FEWER)
-        self._batched_images = Admission("images of batch calls", MAX_WAITING, _FEWER)
+        self._batched_images = Admission(
+            "images of batch calls", BATCH_IMAGES * settings.cpus, _FEWER
+        )
         self._vectors = ReadThrough(cache)
         self._closed = False
         self._process: int | None = None  # whose threads embed, from the first call on
-        self._pool = Pool("vla-embeddings-pixels", threads=settings.cpus, nice=config.nice)
+        threads, nice = settings.cpus, config.nice
+        self._pool = Pool("vla-embeddings-pixels", threads=threads, nice=nice)
+        # Of its own, so that a single image waits for none of them.
+        self._batch_pool = Pool(
+            "vla-embeddings-batch-pixels", threads=threads, nice=nice, further=STEP_BACK
+        )
+        self._parts: list[Pool | Lane[Any]] = [self._pool, self._batch_pool, *self._lanes.values()]
 
     async def get_instruction_embedding(self, instruction: str, use_cache: bool = True) -> Vector:
         """The vector of an instruction.
@@ -132,7 +150,7 @@ class EmbeddingService:
             ServiceClosed: after `cleanup()`, or in a process forked after the first call.
             InferenceError: ONNX Runtime or the tokenizer failed, or no thread can be had.
         """
-        return await self._embed_text(self._text, instruction, use_cache=use_cache)
+        return await self._embed_text(self._text, instruction, "instruction", use_cache=use_cache)
 
     async def get_image_query_embedding(self, text: str, use_cache: bool = True) -> Vector:
         """The vector of a text in the space of images, so that text finds images.
@@ -143,7 +161,7 @@ class EmbeddingService:
         Raises:
             As `get_instruction_embedding`; what exceeds 77 tokens does not count.
         """
-        return await self._embed_text(self._query, text, use_cache=use_cache)
+        return await self._embed_text(self._query, text, "image-query", use_cache=use_cache)
 
     async def get_image_embedding(self, image: ImageInput, use_cache: bool = True) -> Vector:
         """The vector of an image, as it is when this call begins: its buffer may be used again.
@@ -187,28 +205,34 @@ class EmbeddingService:
             images: each as for `get_image_embedding`; an array (n, H, W, 3) is n of them. None is
                 copied: do not change them before the call returns. They are taken in windows of 64
                 for each core: equal ones are computed once in a window, and later ones where the
-                cache does not have them by then.
+                cache does not have them by then. An opened PIL image is read in place, and stays
+                decoded afterwards as long as you have it: 3 bytes a pixel, which the bytes of its
+                file do not take.
             use_cache: look in the cache first, and store the results there.
 
         Raises:
             InvalidInput: an input cannot be used; the message tells its index. Nothing is
-                returned then.
+                returned then. All texts, kinds of images and headers of their files are checked
+                before anything is computed.
             Overloaded: too many texts or images of other batch calls wait already. A call counts
-                for at most 4,096 texts and 128 images, as it takes turns with the others.
+                for at most 4,096 texts and two windows of images, as it takes turns with the
+                others.
             Others: as the methods for one.
         """
         self._require_usable()
         texts, images = _listed(texts, "texts"), _listed(images, "images")
+        window = await window_length(self._image) if images else 0
         with (
             self._batched_texts.admit(under_way(len(texts), TEXTS_AT_ONCE)),
-            self._batched_images.admit(under_way(len(images), WINDOW)),
+            self._batched_images.admit(under_way(len(images), window)),
         ):
             async for index, text in in_turns(texts):
                 check_text(text, f"texts[{index}]")
+            await check_images(images, self._batch_pool)
             return BatchEmbeddings(
                 text_embeddings=await self._embed_texts(texts, use_cache=use_cache),
                 image_embeddings=await embed_images(
-                    images, self._image, self._vectors, self._in_pool, use_cache=use_cache
+                    images, self._image, self._vectors, self._batch_pool, use_cache=use_cache
                 ),
             )
 
@@ -236,9 +260,7 @@ class EmbeddingService:
         if self._is_forked:
             return
         self._closed = True
-        self._pool.close()
-        for lane in self._lanes.values():
-            lane.close()
+        _close_all(self._parts)
 
     async def __aenter__(self) -> Self:
         return self
@@ -270,14 +292,19 @@ class EmbeddingService:
                 "Embeddings are switched off (EMBEDDING_ENABLE_EMBEDDINGS=false). Set it to true, "
                 "or do not ask for any."
             )
-        self._process = os.getpid()
+        if self._process is None:
+            self._process = os.getpid()
+            # Threads keep the models. At the exit, each thread is ended as it needs.
+            weakref.finalize(self, _free, self._process, self._parts).atexit = False
 
-    async def _embed_text(self, lane: Lane[str], text: str, *, use_cache: bool) -> Vector:
+    async def _embed_text(
+        self, lane: Lane[str], text: str, what: str, *, use_cache: bool
+    ) -> Vector:
         self._require_usable()
-        check_text(text, "instruction")
+        check_text(text, what)
 
         async def compute() -> Vector:
-            with self._waiting[lane.model.kind].admit(), generation("instruction"):
+            with self._waiting[lane.model.kind].admit(), generation(what):
                 return _only(await lane.encode([text]))
 
         fingerprint = await lane.fingerprint()
@@ -345,6 +372,17 @@ def _listed(items: Iterable[Item], name: str) -> list[Item]:
     if isinstance(items, str | bytes) or not isinstance(items, Iterable):
         raise InvalidInput(f"{name}: expected a list of them, got {type(items).__name__}.")
     return list(items)
+
+
+def _close_all(parts: Iterable[Pool | Lane[Any]]) -> None:
+    for part in parts:
+        part.close()
+
+
+def _free(process: int, parts: Sequence[Pool | Lane[Any]]) -> None:
+    """Close what a dropped service has left, in a thread: it may be one of those that end."""
+    if os.getpid() == process:
+        threading.Thread(target=_close_all, args=(parts,), name="vla-embeddings-end").start()
 
 
 def _only(vectors: NDArray[np.float32]) -> Vector:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
 from tests.cache.servers import PatientCache, Server, fake, forward, free_port
-from vla_embeddings.cache import EmbeddingCache
+from vla_embeddings.cache import EmbeddingCache, guard
 from vla_embeddings.cache.entry import as_vector, pack
+from vla_embeddings.errors import CacheUnavailable
 
 Vectors = dict[str, NDArray[np.float32]]
 
@@ -137,6 +138,44 @@ async def test_a_port_that_never_answers_costs_a_deadline() -> None:
         for _ in range(100):
             assert await cache.get_embedding("instruction:a") is None
         assert time.monotonic() - start < SOON
+
+
+async def test_who_gets_no_turn_for_long_has_a_miss_that_is_no_fault_of_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where calls come faster than the server answers, what waits would grow without end."""
+    monkeypatch.setattr(guard, "DEADLINES_FOR_A_TURN", 0.001)
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(65536):
+            if handshake := request.count(b"SETINFO"):
+                writer.write(b"+OK\r\n" * handshake)
+            else:
+                asked.set()
+                await may_answer.wait()
+                writer.write(b"*1\r\n$-1\r\n")
+
+    async with (
+        fake(answer) as place,
+        EmbeddingCache(
+            f"redis://{place}", max_connections=1, memory_entries=0, deadline=30.0
+        ) as cache,
+    ):
+        first = asyncio.create_task(cache.get_embedding("instruction:a"))
+        await asked.wait()
+        others = [asyncio.create_task(cache.get_embedding("instruction:b")) for _ in range(5)]
+        assert await asyncio.wait_for(asyncio.gather(*others), 20) == [None] * 5
+        with pytest.raises(CacheUnavailable, match="Too many calls wait for Redis"):
+            await cache.clear_pattern("*")
+
+        assert not first.done()
+        may_answer.set()
+        await first
+        await cache.get_embedding("instruction:a")
+
+        assert cache._tally.errors == 6
+        assert cache._connections.worst_state() == "closed"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from vla_embeddings.runtime.decode import (
     FORMATS,
     MAX_PIXELS,
     ImageInput,
+    check_header,
     decode,
     is_in_memory,
     snapshot,
@@ -279,9 +281,15 @@ def test_an_array_of_another_shape_or_dtype_is_refused_by_name(
         assert str(array.dtype) in str(caught.value)
 
 
-@pytest.mark.parametrize("thing", ["scene.jpg", Path("scene.jpg"), None, 3, [b""], bytearray(4)])
-def test_what_is_no_image_is_refused_by_type(thing: object) -> None:
-    with pytest.raises(InvalidInput, match=f"got {type(thing).__name__}"):
+@pytest.mark.parametrize(
+    ("thing", "advice"),
+    [
+        *((thing, "pass Path(…).read_bytes()") for thing in ("a.jpg", Path("a.jpg"), None, [b""])),
+        *((thing, "Wrap it in bytes()") for thing in (bytearray(4), memoryview(b"1234"))),
+    ],
+)
+def test_what_is_no_image_is_refused_by_type(thing: object, advice: str) -> None:
+    with pytest.raises(InvalidInput, match=f"got {type(thing).__name__}.*{re.escape(advice)}"):
         decode(thing)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - the fault under test
 
 
@@ -293,6 +301,20 @@ def test_what_is_no_image_is_refused_by_type(thing: object) -> None:
 def test_an_image_without_pixels_is_refused(image: Image.Image | NDArray[np.uint8]) -> None:
     with pytest.raises(InvalidInput, match=r"Expected 1 to \d+ pixels"):
         decode(image)
+
+
+def test_a_header_alone_tells_what_is_no_image_or_too_large() -> None:
+    with pytest.raises(InvalidInput, match="no known format"):
+        check_header(b"hello, robot")
+    with pytest.raises(InvalidInput, match="90000000 pixels"):
+        check_header(b"P5 10000 9000 255\n")
+    with pytest.raises(InvalidInput, match=r"1 to \d+ pixels"):
+        check_header(Image.new("RGB", (0, 5)))
+
+    opened = Image.open(io.BytesIO(_encoded(_gradient(), "JPEG")[:700]))
+    check_header(opened)
+
+    assert not is_in_memory(opened)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"hello, robot", b"\xff\xd8\xff\xe0\x00"])

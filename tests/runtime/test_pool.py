@@ -67,6 +67,21 @@ async def test_what_a_cancelled_caller_waited_for_is_not_done(pool: Pool, work: 
     assert work.done == [2]
 
 
+async def test_calls_for_much_work_take_turns(pool: Pool, work: Work) -> None:
+    """A short one does not wait for the whole of a long one."""
+    held = await work.held_up(pool)
+    long = asyncio.create_task(pool.run_all(partial(work.done.append, n) for n in range(1000)))
+    await asyncio.sleep(0)
+    [short] = await work.waiting(pool, 2000)
+
+    work.may_end.set()
+    await asyncio.gather(held, short)
+
+    assert work.done.index(2000) < 10
+    assert await long == [None] * 1000
+    assert sorted(work.done) == [*range(1000), 2000]
+
+
 async def test_closing_finishes_what_is_at_work_and_fails_what_waits(
     pool: Pool, work: Work
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from tests.runtime.conftest import Panic, failing_once, refuse_a_thread_once
 from vla_embeddings.errors import InferenceError, ServiceClosed
-from vla_embeddings.runtime.worker import Worker
+from vla_embeddings.runtime.encoders import Batch
+from vla_embeddings.runtime.worker import OVERTAKING, Worker
 
 NAME = "worker-test"
 BATCH = 4
@@ -39,7 +41,10 @@ class Doubler:
         self.loads += 1
         return self
 
-    def __call__(self, items: Sequence[int]) -> NDArray[np.float32]:
+    def __call__(self, items: Sequence[int]) -> list[Batch]:
+        return [Batch(range(len(items)), partial(self.run, items))]
+
+    def run(self, items: Sequence[int]) -> NDArray[np.float32]:
         self.batches.append(list(items))
         self.threads.add(threading.current_thread().name)
         self.busy.set()
@@ -49,6 +54,24 @@ class Doubler:
         if PANIC in items:
             raise Panic("index out of bounds")
         return np.array(items, np.float32)[:, None] * 2
+
+
+class OneByOne(Doubler):
+    """Encodes the largest number first, each in a batch of its own, and one when it is let."""
+
+    HELD = 5
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go_on = threading.Event()
+
+    def __call__(self, items: Sequence[int]) -> list[Batch]:
+        places = sorted(range(len(items)), key=items.__getitem__, reverse=True)
+        return [Batch([place], partial(self.run, [items[place]])) for place in places]
+
+    def run(self, items: Sequence[int]) -> NDArray[np.float32]:
+        assert self.HELD not in items or self.may_go_on.wait(PATIENCE)
+        return super().run(items)
 
 
 @pytest.fixture
@@ -117,6 +140,57 @@ async def test_requests_go_before_bulk_work(worker: Worker[int], doubler: Double
 
     assert doubler.batches[:2] == [[0], [1]]
     assert sorted(item for batch in doubler.batches[2:] for item in batch) == [*range(10, 22), 99]
+
+
+async def test_bulk_work_gets_on_however_many_requests_wait(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    first = await _keep_busy(worker, doubler)
+    bulk = [asyncio.create_task(worker.encode([number] * BATCH, bulk=True)) for number in (98, 99)]
+    requests = await _ask(worker, *range(3 * OVERTAKING * BATCH))
+
+    doubler.may_run.set()
+    await asyncio.gather(first, *bulk, *requests)
+
+    turns = [doubler.batches.index([number] * BATCH) for number in (98, 99)]
+    assert turns == [1 + OVERTAKING, 2 + 2 * OVERTAKING]
+
+
+async def test_bulk_work_whose_caller_has_gone_has_no_turn(
+    worker: Worker[int], doubler: Doubler
+) -> None:
+    first = await _keep_busy(worker, doubler)
+    requests = await _ask(worker, *range(OVERTAKING * BATCH + 1))
+    bulk = asyncio.create_task(worker.encode([100], bulk=True))
+    await asyncio.sleep(0)
+
+    bulk.cancel()
+    await asyncio.wait([bulk])
+    doubler.may_run.set()
+    await asyncio.gather(first, *requests)
+
+    assert [100] not in doubler.batches
+
+
+async def test_a_request_does_not_wait_for_others_that_run_after_it() -> None:
+    """Each has its vectors once its own batches have run, also where a later one fails."""
+    doubler = OneByOne()
+    worker = Worker(NAME, doubler.load, batch=BATCH)
+    first = await _keep_busy(worker, doubler)
+    slow, short = await _ask(worker, OneByOne.HELD, 9)
+    both = asyncio.create_task(worker.encode([BAD, 8]))
+    await asyncio.sleep(0)
+
+    doubler.may_run.set()
+    await asyncio.gather(first, short)
+    assert not slow.done()
+    doubler.may_go_on.set()
+    await slow
+
+    with pytest.raises(ValueError, match="a bad item"):
+        await both
+    worker.close()
+    assert doubler.batches == [[0], [9], [8], [OneByOne.HELD], [BAD], [8], [BAD]]
 
 
 async def test_bulk_work_is_batched_by_size_and_returned_in_order(doubler: Doubler) -> None:
