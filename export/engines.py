@@ -1,11 +1,9 @@
 """TensorRT engines, built where they will run and proven there."""
 
-import fcntl
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from vla_embeddings.export.ensure import Progress
 from vla_embeddings.export.parity import verify
 from vla_embeddings.models import Artifact, FileRecord
 from vla_embeddings.models.store import GRAPH, sha256_of
+from vla_embeddings.models.writing import STAGING, alone_in
 from vla_embeddings.runtime import onnxruntime
 from vla_embeddings.runtime.engines import (
     ENGINE,
@@ -30,8 +29,6 @@ from vla_embeddings.runtime.gpu_session import create
 from vla_embeddings.runtime.placement import RECORD_PLACEMENT, placement
 from vla_embeddings.runtime.providers import TENSORRT, ProviderChoice, choose_providers
 from vla_embeddings.runtime.selection import this_platform
-
-_STAGING = ".staging-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +54,7 @@ def ensure_engine(
     Raises:
         ExportError: TensorRT did not take the whole graph; ParityError where the engine's
             vectors are not PyTorch's. Nothing is kept then.
+        NotWritable: the engine's folder cannot be written, or its disk is full.
     """
     try:
         choice = choose_providers("tensorrt")
@@ -66,21 +64,10 @@ def ensure_engine(
     if not force and (known := find_engine(artifact, platform)) is not None:
         return Engine("up to date", str(known))
     progress("building the TensorRT engine, which takes minutes")
-    with _only_builder(platform_folder(artifact, platform)):
+    with alone_in(platform_folder(artifact, platform)):
         if not force and (known := find_engine(artifact, platform)) is not None:
             return Engine("up to date", str(known))  # another process built it meanwhile
         return Engine("built", str(_build(artifact, choice, platform)))
-
-
-@contextmanager
-def _only_builder(folder: Path) -> Iterator[None]:
-    """One build at a time in a machine's folder, and nothing left of one that was killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in folder.glob(f"{_STAGING}*"):
-            shutil.rmtree(leftover)
-        yield
 
 
 def _build(artifact: Artifact, choice: ProviderChoice, platform: Platform) -> Path:
@@ -88,7 +75,7 @@ def _build(artifact: Artifact, choice: ProviderChoice, platform: Platform) -> Pa
     destination = engine_folder(artifact, platform)
     timings = platform_folder(artifact, platform) / TIMINGS
     timings.mkdir(exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=timings.parent))
+    stage = Path(tempfile.mkdtemp(prefix=STAGING, dir=timings.parent))
     try:
         engine = stage / ENGINE
         _compile(artifact, choice, platform, engine, timings)

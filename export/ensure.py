@@ -51,6 +51,7 @@ def ensure_exported(
     Raises:
         ModelNotFound: the weights are not to be had.
         ExportError: a check failed; nothing was written for that precision.
+        NotWritable: the store's folder cannot be written, or its disk is full.
         MissingDependency: the extra `export` is not installed.
     """
     try:
@@ -69,6 +70,7 @@ def ensure_exported(
             done[precision] = artifact, "up to date"
     missing: list[Precision] = [precision for precision in precisions if precision not in done]
     if missing:
+        store.require_writable(model)
         try:
             from vla_embeddings.export.exporter import export_model
         except ImportError as error:

@@ -46,6 +46,7 @@ def export_model(
 
     Raises:
         ExportError: a check failed; ParityError where it was the vectors.
+        NotWritable: the store's folder cannot be written, or its disk is full.
     """
     progress("loading the PyTorch model")
     reference = load_reference(model, source)
@@ -105,7 +106,8 @@ def _publish(
 ) -> Artifact:
     with store.staging(model, draft.precision) as folder:
         if reference.tokenizer is not None:
-            reference.tokenizer.save(str(folder / TOKENIZER))
+            # Its own `save` raises no OSError where the disk is full.
+            (folder / TOKENIZER).write_text(reference.tokenizer.to_str(pretty=True), "utf-8")
         artifact = Artifact(folder, draft, "")
         write_precision(traced, artifact)
         fused_ops = count_operators(artifact.graph, {*draft.fused_ops, *INT8_OPERATORS})

@@ -1,6 +1,5 @@
 """The folder of exported models: `<root>/<model>/<precision>/`."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from vla_embeddings.errors import ArtifactDamaged, ModelNotFound
 from vla_embeddings.models.manifest import GRAPH, FileRecord, Manifest
 from vla_embeddings.models.registry import Model, Precision
+from vla_embeddings.models.writing import STAGING, alone_in, require_writable
 
 __all__ = [
     "GRAPH",
@@ -55,17 +55,26 @@ class Artifact:
         """Compare every file with the manifest.
 
         Raises:
-            ArtifactDamaged: a file is missing, of another size, or of another digest.
+            ArtifactDamaged: a file is missing, unreadable, of another size, or of another digest.
         """
         for name, expected in self.manifest.files.items():
-            path = self.folder / name
-            if not path.is_file():
-                raise self._damaged(f"{name} is missing")
-            size = path.stat().st_size
-            if size != expected.bytes:
-                raise self._damaged(f"{name} has {size:,} bytes instead of {expected.bytes:,}")
-            if sha256_of(path) != expected.sha256:
-                raise self._damaged(f"{name} has another SHA-256 than {MANIFEST} says")
+            try:
+                self._verify(name, expected)
+            except OSError as error:
+                raise ArtifactDamaged(
+                    f"{self.folder / name} cannot be read by uid {os.geteuid()}: {error}. Give "
+                    f"read permission, or make it anew: {self.remedy}"
+                ) from error
+
+    def _verify(self, name: str, expected: FileRecord) -> None:
+        path = self.folder / name
+        if not path.is_file():
+            raise self._damaged(f"{name} is missing")
+        size = path.stat().st_size
+        if size != expected.bytes:
+            raise self._damaged(f"{name} has {size:,} bytes instead of {expected.bytes:,}")
+        if sha256_of(path) != expected.sha256:
+            raise self._damaged(f"{name} has another SHA-256 than {MANIFEST} says")
 
     def _damaged(self, what: str) -> ArtifactDamaged:
         return ArtifactDamaged(f"{self.folder}: {what}. Make it anew: {self.remedy}")
@@ -110,6 +119,14 @@ class ArtifactStore:
             )
         return Artifact(folder, manifest, remedy)
 
+    def require_writable(self, model: Model) -> None:
+        """Try whether artefacts of a model can be written, before the work of making them.
+
+        Raises:
+            NotWritable: they cannot.
+        """
+        require_writable(self.root / model.name)
+
     @contextmanager
     def staging(self, model: Model, precision: Precision) -> Iterator[Path]:
         """A new folder that becomes the artefact when the block ends without an error.
@@ -117,14 +134,13 @@ class ArtifactStore:
         The block writes every file, the manifest too. A reader sees the old artefact or the new
         one, or, between the two renames that swap them, none; never a mixture. A crash leaves at
         most a folder that the next export removes.
+
+        Raises:
+            NotWritable: the disk is full or refuses.
         """
         parent = self.root / model.name
-        parent.mkdir(parents=True, exist_ok=True)
-        with (parent / ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for leftover in parent.glob(".staging-*"):
-                shutil.rmtree(leftover)
-            stage = Path(tempfile.mkdtemp(prefix=".staging-", dir=parent))
+        with alone_in(parent):
+            stage = Path(tempfile.mkdtemp(prefix=STAGING, dir=parent))
             try:
                 yield stage
                 _publish(stage, parent / precision)

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.cache.servers import PatientCache
 from tests.test_service import _jpeg
-from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService, images
+from vla_embeddings import EmbeddingConfig, EmbeddingService, images
 from vla_embeddings.cache import image_key
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.runtime import ImageInput, preprocess, snapshot
@@ -79,7 +80,7 @@ def test_equal_pixels_have_one_key_and_stay_what_they_were(view: NDArray[np.uint
 async def test_only_images_that_the_cache_lacks_are_computed(
     models_dir: Path, redis_url: str, preprocessed: list[ImageInput]
 ) -> None:
-    cache, config = EmbeddingCache(redis_url=redis_url), EmbeddingConfig(models_dir=models_dir)
+    cache, config = PatientCache(redis_url=redis_url), EmbeddingConfig(models_dir=models_dir)
     await cache.clear_pattern("*")
     async with EmbeddingService(cache=cache, config=config, allow_untrained=True) as service:
         first = await service.batch_generate_embeddings(images=SCENES[:2])

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import io
 import os
-import signal
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ import pytest
 from PIL import ExifTags, Image
 from prometheus_client import REGISTRY
 
+from tests.cache.servers import PatientCache
 from tests.test_turns import OtherTask
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings import service as service_module
@@ -54,7 +54,7 @@ async def service(config: EmbeddingConfig) -> AsyncIterator[EmbeddingService]:
 @pytest.fixture
 async def cached(config: EmbeddingConfig, redis_url: str) -> AsyncIterator[EmbeddingService]:
     """A service on a Redis without embeddings."""
-    cache = EmbeddingCache(redis_url=redis_url)
+    cache = PatientCache(redis_url=redis_url)
     await cache.clear_pattern("*")
     async with EmbeddingService(cache=cache, config=config, allow_untrained=True) as service:
         yield service
@@ -361,7 +361,7 @@ async def test_no_vector_is_cached_as_of_the_precision_of_a_device_that_failed(
 
     monkeypatch.setattr(lane_module, "select", choose)
     monkeypatch.setattr(TextEncoder, "load", without_gpu)
-    cache, config = EmbeddingCache(redis_url=redis_url), EmbeddingConfig(models_dir=models_dir)
+    cache, config = PatientCache(redis_url=redis_url), EmbeddingConfig(models_dir=models_dir)
     await cache.clear_pattern("*")
     text = "close the gripper"
 
@@ -559,26 +559,6 @@ async def test_cleanup_ends_the_service_and_may_be_repeated(config: EmbeddingCon
 
     with pytest.raises(ServiceClosed, match="make a new EmbeddingService"):
         await service.get_instruction_embedding("pick up the red block")
-
-
-def test_a_forked_process_is_told_to_make_its_own_service(config: EmbeddingConfig) -> None:
-    service = EmbeddingService(config=config)
-    asyncio.run(service.get_instruction_embedding("pick up the red block"))
-
-    child = os.fork()
-    if child == 0:
-        signal.alarm(30)  # ends the child where it waits for threads that it does not have
-        service.cleanup()
-        try:
-            asyncio.run(service.get_instruction_embedding("another"))
-        except ServiceClosed as error:
-            os._exit(0 if "make the EmbeddingService after the fork" in str(error) else 1)
-        finally:
-            os._exit(2)
-    _, status = os.waitpid(child, 0)
-    service.cleanup()
-
-    assert status == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities are a thread's own on Linux alone")

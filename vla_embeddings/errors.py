@@ -13,6 +13,7 @@ catches sensibly:
     ├── MissingDependency (ImportError)      an optional extra is not installed
     ├── ModelNotFound (FileNotFoundError)    no checkpoint or artefact where one is needed
     ├── ArtifactDamaged (RuntimeError)       an artefact that is not what its manifest says
+    ├── NotWritable (OSError)                a models folder without permission or room to write
     ├── UntrainedModel (RuntimeError)        an artefact with seeded weights, not asked for
     ├── ExportError (RuntimeError)           an export that failed a check
     │   └── ParityError                      a graph that differs from its PyTorch model
@@ -65,6 +66,10 @@ class ModelNotFound(EmbeddingError, FileNotFoundError):
 
 class ArtifactDamaged(EmbeddingError, RuntimeError):
     """An artefact's files are not what its manifest says."""
+
+
+class NotWritable(EmbeddingError, OSError):
+    """The models folder cannot be written: no permission, no room, or a read-only disk."""
 
 
 class UntrainedModel(EmbeddingError, RuntimeError):

@@ -76,8 +76,11 @@ class EmbeddingService:
     `get_image_embedding` tells. Concurrent calls are batched, and equal ones computed once; a
     single call never waits for the batch call that happens to have its input too, and computes it
     itself. Where too much waits already, calls are refused: `vla_embeddings.admission` has the
-    limits. A process that forks after the first call makes another service in the child. One that
-    is dropped without `cleanup()` is freed all the same, a moment later.
+    limits. A service that is dropped without `cleanup()` is freed all the same, a moment later.
+
+    Fork before the first call, which loads ONNX Runtime: the child may use this service then. One
+    forked later makes another, and ends by `os._exit`, as `multiprocessing`'s children do: from an
+    ordinary exit, ONNX Runtime's own teardown hangs or aborts there.
 
     Args:
         cache: where vectors are looked up and kept; None for no cache.

@@ -62,7 +62,8 @@ def scale_from_zero(values: Sequence[float]) -> Scale:
 
 def _linear(low: float, high: float) -> Scale:
     """Between the round values around both."""
-    step = _round_step((high - low) / 5 or 1)
+    # Values apart by a float's last digits alone have no tick between them.
+    step = _round_step(max((high - low) / 5 or 1, 1e-9 * max(abs(low), abs(high))))
     first, last = math.floor(low / step), math.ceil(high / step)
     ticks = [number * step for number in range(first, max(last, first + 1) + 1)]
     return Scale(ticks[0], ticks[-1], False, ticks)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings import EmbeddingCache
+from tests.cache.servers import PatientCache
 from vla_embeddings.cache import ReadThrough
 
 KEYS = [f"embedding:instruction:{number}" for number in range(4)]
@@ -24,7 +24,7 @@ class Source:
 
 
 async def test_only_what_the_cache_lacks_is_computed(redis_url: str) -> None:
-    cache, source = EmbeddingCache(redis_url=redis_url), Source()
+    cache, source = PatientCache(redis_url=redis_url), Source()
     await cache.clear_pattern("*")
     vectors = ReadThrough(cache)
     await cache.set_many({KEYS[1]: np.array([1, 1], np.float32)})
@@ -38,7 +38,7 @@ async def test_only_what_the_cache_lacks_is_computed(redis_url: str) -> None:
 
 
 async def test_a_call_past_the_cache_neither_reads_nor_writes_it(redis_url: str) -> None:
-    cache, source = EmbeddingCache(redis_url=redis_url), Source()
+    cache, source = PatientCache(redis_url=redis_url), Source()
     await cache.clear_pattern("*")
     vectors = ReadThrough(cache)
 
@@ -51,7 +51,7 @@ async def test_a_call_past_the_cache_neither_reads_nor_writes_it(redis_url: str)
 
 
 async def test_what_is_no_longer_a_keys_own_is_given_and_not_stored(redis_url: str) -> None:
-    cache, source = EmbeddingCache(redis_url=redis_url), Source()
+    cache, source = PatientCache(redis_url=redis_url), Source()
     await cache.clear_pattern("*")
     vectors = ReadThrough(cache)
 

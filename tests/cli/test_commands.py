@@ -8,7 +8,9 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from vla_embeddings.cli.app import app
 from vla_embeddings.search import Database
 
 COMMAND = Path(sys.executable).with_name("vla-embeddings")
@@ -50,7 +52,10 @@ def run_json(*arguments: str, status: int = 0, **environment: str) -> Any:
     ids=" ".join,
 )
 def test_every_command_explains_itself(words: list[str]) -> None:
-    assert "Usage: vla-embeddings" in run(*words, "--help").stdout
+    answer = CliRunner().invoke(app, [*words, "--help"], prog_name="vla-embeddings")
+
+    assert answer.exit_code == 0
+    assert "Usage: vla-embeddings" in answer.stdout
 
 
 def test_the_demo_does_the_whole_job(models_dir: Path) -> None:

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from tests.models.artifacts import link_to
 from vla_embeddings.cli.app import app
-from vla_embeddings.errors import ConfigurationError
-from vla_embeddings.models import MODELS, ArtifactStore
+from vla_embeddings.errors import NotWritable
+from vla_embeddings.models import MINILM, MODELS, ArtifactStore
 
 
 @pytest.mark.parametrize("place", ["file", "file/models"])
@@ -18,8 +18,8 @@ def test_a_place_that_cannot_be_a_folder_is_named(tmp_path: Path, place: str) ->
 
     answer = CliRunner().invoke(app, ["export", "--output", str(tmp_path / place)])
 
-    assert isinstance(answer.exception, ConfigurationError)
-    assert f"{tmp_path / place} cannot be the folder of the models" in str(answer.exception)
+    assert isinstance(answer.exception, NotWritable)
+    assert f"{tmp_path / place / MINILM.name} cannot be written" in str(answer.exception)
     assert "--output" in str(answer.exception)
 
 

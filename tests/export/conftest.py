@@ -6,10 +6,11 @@ from types import ModuleType
 import pytest
 from huggingface_hub import constants
 
+from vla_embeddings.export import ensure_exported
 from vla_embeddings.export.checkpoints import Source, find_source, untrained_source
 from vla_embeddings.export.graphs import export_graph
 from vla_embeddings.export.references import Reference, load_reference
-from vla_embeddings.models import CLIP_IMAGE, CLIP_TEXT, MINILM, ArtifactStore, Model
+from vla_embeddings.models import CLIP_IMAGE, CLIP_TEXT, MINILM, Artifact, ArtifactStore, Model
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,14 @@ def plain_minilm(minilm: Reference, tmp_path_factory: pytest.TempPathFactory) ->
     path = tmp_path_factory.mktemp("minilm") / "plain.onnx"
     export_graph(minilm.tower, MINILM, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def int8_minilm(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """MiniLM exported in 8 bits, into a store of its own."""
+    store = ArtifactStore(tmp_path_factory.mktemp("int8"))
+    [(artifact, _)] = ensure_exported(MINILM, ["int8"], store)
+    return artifact
 
 
 def _clip_source(models_dir: Path, model: Model) -> Source:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.models.artifacts import copy_of
-from vla_embeddings.errors import ExportError, ParityError
+from vla_embeddings.errors import ExportError, NotWritable, ParityError
 from vla_embeddings.export import engines
 from vla_embeddings.export.engines import Engine, ensure_engine
 from vla_embeddings.models import MINILM, Artifact, ArtifactStore, Parity
@@ -64,6 +64,15 @@ def test_an_engine_is_built_again_where_that_is_forced(
     assert (first.status, second.status) == ("built", "built")
     assert second.detail == str(find_engine(artifact, PLATFORM))
     assert len(asked) == 2
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_folder_of_engines_that_cannot_be_written_is_named(artifact: Artifact) -> None:
+    engines_folder = artifact.folder.parents[1] / ENGINES
+    engines_folder.write_text("not a folder")
+
+    with pytest.raises(NotWritable, match=f"{engines_folder}/.* cannot be written"):
+        ensure_engine(artifact)
 
 
 def test_timings_are_shared_by_the_models_of_a_machine(

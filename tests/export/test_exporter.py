@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
-from vla_embeddings.errors import ExportError, MissingDependency, ParityError
+from vla_embeddings.errors import ExportError, MissingDependency, NotWritable, ParityError
 from vla_embeddings.export import ensure_exported, exporter
 from vla_embeddings.export.checkpoints import Source, find_source
 from vla_embeddings.export.exporter import export_model
 from vla_embeddings.export.references import Reference
-from vla_embeddings.models import MINILM, ArtifactStore
+from vla_embeddings.models import MINILM, Artifact, ArtifactStore
 
 
 def _files(folder: Path) -> set[str]:
@@ -61,11 +61,23 @@ def test_vectors_of_another_length_leave_nothing_written(
     assert not store.root.exists()
 
 
-def test_an_int8_artefact_says_how_it_was_quantised(models_dir: Path, tmp_path: Path) -> None:
-    [(artifact, _)] = ensure_exported(MINILM, ["int8"], ArtifactStore(tmp_path))
+def test_a_folder_that_cannot_be_written_is_told_before_pytorch_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(exporter, "load_reference")
+    (tmp_path / MINILM.name).write_text("not a folder")
 
-    made = ArtifactStore(tmp_path).open(MINILM, "int8").manifest.quantization
-    assert made == artifact.manifest.quantization
+    with pytest.raises(NotWritable, match=f"{tmp_path / MINILM.name} cannot be written"):
+        ensure_exported(MINILM, ["fp32"], ArtifactStore(tmp_path))
+
+
+def test_an_int8_artefact_says_how_it_was_quantised(
+    models_dir: Path, int8_minilm: Artifact
+) -> None:
+    store = ArtifactStore(int8_minilm.folder.parents[1])
+
+    made = store.open(MINILM, "int8").manifest.quantization
+    assert made == int8_minilm.manifest.quantization
     assert made is not None
     assert len(made.one_term) == 18
     assert len(made.two_terms) == 6

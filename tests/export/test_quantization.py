@@ -48,10 +48,12 @@ MODELS = (MINILM, CLIP_IMAGE, CLIP_TEXT)
 
 
 @pytest.fixture(scope="module")
-def quantized(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Artifact]:
+def quantized(
+    models_dir: Path, int8_minilm: Artifact, tmp_path_factory: pytest.TempPathFactory
+) -> dict[Kind, Artifact]:
     """Every model in 8 bits, by its kind."""
-    artifacts: dict[Kind, Artifact] = {}
-    for model in MODELS:
+    artifacts: dict[Kind, Artifact] = {"text": int8_minilm}
+    for model in (CLIP_IMAGE, CLIP_TEXT):
         artifact = copy_of(
             ArtifactStore(models_dir).open(model, "fp32"), tmp_path_factory.mktemp(model.kind)
         )
@@ -153,7 +155,7 @@ def test_real_instructions_keep_their_neighbours_and_peoples_judgement(
     texts = inputs.instructions[: FULL.neighbour_texts]
     first, second, scores = zip(*inputs.pairs, strict=True)
     store = quantized["text"].folder.parents[1]
-    int8 = EmbeddingService(config=EmbeddingConfig(models_dir=store))
+    int8 = EmbeddingService(config=EmbeddingConfig(models_dir=store, precision="int8"))
 
     exact, rounded = _vectors(service, texts), _vectors(int8, texts)
     judgements = [

@@ -22,7 +22,7 @@ from vla_embeddings.search import (
     measure_recall,
 )
 
-ROUNDS = 10_000
+ROUNDS = 4_000
 
 PARTS = [
     "'", '"', "''", '""', ";", "--", "/*", "*/", "\\", "$1", "$$", "%s", "%I", "(", ")", ",", " ",

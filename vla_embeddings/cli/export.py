@@ -94,7 +94,7 @@ def export(
     from vla_embeddings.export import ensure_exported
 
     precisions = _precisions(precision)
-    store = _make_store(output or embedding_config.models_dir)
+    store = ArtifactStore(output or embedding_config.models_dir)
     if tensorrt:
         precisions.append("fp16-tensorrt")
     rows: list[dict[str, Any]] = []
@@ -159,17 +159,6 @@ def verify(
         _print_table("Verified on this machine", rows)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(1)
-
-
-def _make_store(folder: Path) -> ArtifactStore:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{folder} cannot be the folder of the models: {error.strerror}. Name another with "
-            "--output or EMBEDDING_MODELS_DIR."
-        ) from error
-    return ArtifactStore(folder)
 
 
 def _verified(store: ArtifactStore, model: Model, precision: Precision) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Axes."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,3 +48,9 @@ def test_what_is_to_be_seen_in_its_proportion_starts_at_zero() -> None:
     scale = scale_from_zero([1035.0, 1071.0])
     assert (scale.low, scale.log) == (0, False)
     assert scale_from_zero([1.0, 60.0]).ticks == [0, 20, 40, 60]
+
+
+def test_values_apart_by_their_last_digit_alone_have_an_axis() -> None:
+    scale = scale_over([1e9, math.nextafter(1e9, 0)])
+
+    assert scale.low < scale.high
