@@ -31,16 +31,16 @@ HELP = f"""Measure the library beside its peers, the machine's limits and its ta
 
 {SUMMARIES}
 
-Contenders take turns on the same inputs (A B B A ...), with the same weights and as many threads
+Contenders take turns on the same inputs, with the same weights and as many threads
 as there are CPUs, never two at once. The first run exports the models and installs the peers into
 .artifacts/bench-encoders and .artifacts/bench-stores; one that cannot run is named with the
 reason. With `--device cuda` all models run on the GPU, ours in fp32 and fp16; with `--device
 tensorrt` ours also on TensorRT, whose engines are built first.
 
-The figures go to benchmarks/results/SUITE.json (a GPU's to SUITE-gpu.json) and, with the other
-suites' last ones, to docs/benchmarks/ and the README; those of a quick run are only printed.
-`vla-embeddings bench compare` tells two runs apart. A missed target is a finding, not a failure:
-the exit status is 0.
+The figures go to benchmarks/results/SUITE.json (a GPU's to SUITE-gpu.json, those of a long run to
+SUITE-long.json) and, with the other suites' last ones, to docs/benchmarks/ and the README; those
+of a quick run are only printed. `vla-embeddings bench compare` tells two runs apart. A missed
+target is a finding, not a failure: the exit status is 0.
 """
 
 

@@ -19,11 +19,11 @@ from benchmarks.limits.peaks import Peaks, text_peaks
 from benchmarks.quality import with_quality
 from benchmarks.results import Findings, Row, Series, Unit
 from benchmarks.size import SizeName
-from benchmarks.spread import quartiles
+from benchmarks.spread import quartiles, tail_rank
 from vla_embeddings.models import Precision
 from vla_embeddings.service import EmbeddingService
 
-CALLERS = (1, 4, 16, 64, 256)
+CALLERS = (1, 8, 64, 256)
 TICK = 0.001
 
 BULK = 1000
@@ -36,14 +36,23 @@ class ConcurrencySize:
 
     turns: int
     calls: int
-    """Of all callers in one turn; each makes at least one."""
+    """Of all callers in one turn."""
+    least: int
+    """Of each caller at any rate, after a first one that does not count: with that one all begin
+    at once."""
+    beside: int
+    """Calls of one turn beside bulk work."""
+
+    def of_each(self, callers: int) -> int:
+        """Calls of each of so many, without its first."""
+        return max(self.least, -(-self.calls // callers))
 
 
 SIZES: Mapping[SizeName, ConcurrencySize] = {
-    "tiny": ConcurrencySize(1, 8),
-    "quick": ConcurrencySize(1, 80),
-    "full": ConcurrencySize(5, 300),
-    "long": ConcurrencySize(15, 2000),
+    "tiny": ConcurrencySize(1, 8, 1, 3),
+    "quick": ConcurrencySize(1, 80, 5, 25),
+    "full": ConcurrencySize(5, 500, 5, 60),
+    "long": ConcurrencySize(15, 2000, 8, 500),
 }
 
 
@@ -52,11 +61,10 @@ class Turn:
     """What one turn of so many callers showed."""
 
     per_second: float
-    p50: float
-    """Milliseconds of a call; so are the others."""
-    p99: float
-    lag: float
-    """99th percentile of how late the event loop comes back to a task that sleeps."""
+    waits: list[float]
+    """Milliseconds of each call."""
+    lags: list[float]
+    """Milliseconds that the event loop is late in coming back to a task that sleeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +82,18 @@ class Server:
 
 def run(bench: Bench) -> Findings:
     """Many concurrent callers: instructions a second, waiting times, event loop lag."""
-    count = max(SIZES[bench.size.name].calls, CALLERS[-1])
-    peaks = text_peaks(bench, bench.inputs.instructions[:count], RUNS_ON[bench.device])
+    size, most = SIZES[bench.size.name], CALLERS[-1]
+    texts = bench.inputs.instructions[: most * (1 + size.of_each(most))]
+    peaks = text_peaks(bench, texts, RUNS_ON[bench.device])
     servers = asyncio.run(_measure(bench, peaks))
-    rows, series = peaks.rows(_rate(CALLERS[-1]), "/s"), []
+    rows, series = peaks.rows(_rate(most), "/s"), []
     for each in servers:
-        for row in _rows(each):
+        for row in _rows(each, size):
             rows.append(with_quality(row, bench, "text", each.precision))
             if row.unit == "/s":
                 rows[-1] = peaks.shared(rows[-1], each.precision)
-        rows += [_lag(each, callers) for callers in CALLERS]
-        series += _series(each.name, each.turns)
+        rows += [_lag(each, callers, tail_rank(size.calls)) for callers in CALLERS]
+        series += _series(each.name, each.turns, tail_rank(size.calls))
     return Findings(rows, [], [], series)
 
 
@@ -105,35 +114,35 @@ async def _measure(bench: Bench, peaks: Peaks) -> list[Server]:
             peaks.measure()
             for callers in CALLERS:
                 for each in order:
-                    shown = await _turn(each.service, texts, callers, size.calls)
+                    shown = await _turn(each.service, texts, callers, size.of_each(callers))
                     each.turns[callers].append(shown)
                 advance(1)
             for each in order:
-                calls = max(1, size.calls // 3)
-                each.waits.append(await waits_beside_bulk(each.service, texts[:BULK], calls))
+                waits = await waits_beside_bulk(each.service, texts[:BULK], size.beside)
+                each.waits.append(waits)
             advance(1)
     return servers
 
 
-async def _turn(service: EmbeddingService, texts: Sequence[str], callers: int, calls: int) -> Turn:
-    each = max(1, calls // callers)
-    waits: list[float] = []
+async def _turn(service: EmbeddingService, texts: Sequence[str], callers: int, each: int) -> Turn:
+    """So many calls of each, from when all have had the answer to a first one."""
+    spans: list[list[tuple[float, float]]] = [[] for _ in range(callers)]
 
     async def call(caller: int) -> None:
-        for number in range(caller * each, (caller + 1) * each):
+        for number in range(caller * (each + 1), (caller + 1) * (each + 1)):
             start = time.perf_counter()
             await service.get_instruction_embedding(texts[number % len(texts)], use_cache=False)
-            waits.append(1e3 * (time.perf_counter() - start))
+            spans[caller].append((start, time.perf_counter()))
 
     lags: list[float] = []
     watcher = asyncio.create_task(_watch(lags))
-    start = time.perf_counter()
     await asyncio.gather(*(call(caller) for caller in range(callers)))
-    seconds = time.perf_counter() - start
     watcher.cancel()
-    p50, p99 = np.percentile(waits, (50, 99))
-    lag = float(np.percentile(lags, 99)) if lags else 0.0
-    return Turn(len(waits) / seconds, float(p50), float(p99), lag)
+    began = max(first for [(_, first), *_] in spans)
+    calls = [span for [_, *later] in spans for span in later]
+    ends = [end for _, end in calls]
+    per_second = sum(end > began for end in ends) / (max(ends) - began)
+    return Turn(per_second, [1e3 * (end - start) for start, end in calls], lags)
 
 
 async def _watch(lags: list[float]) -> None:
@@ -144,24 +153,32 @@ async def _watch(lags: list[float]) -> None:
         lags.append(1e3 * (time.perf_counter() - start - TICK))
 
 
-def _rows(server: Server) -> list[Row]:
+def _rows(server: Server, size: ConcurrencySize) -> list[Row]:
     name, rows = server.name, list[Row]()
     for callers, turns in server.turns.items():
-        rows += [
-            _row(_rate(callers), name, [turn.per_second for turn in turns], "/s"),
-            _row(f"{_who(callers)}: p50 of a call", name, [turn.p50 for turn in turns], "ms"),
-            _row(f"{_who(callers)}: p99 of a call", name, [turn.p99 for turn in turns], "ms"),
-        ]
-    for percent in (50, 99):
-        waits = [float(np.percentile(each, percent)) for each in server.waits]
-        rows.append(_row(f"1 caller beside bulk work: p{percent} of a call", name, waits, "ms"))
+        rows.append(_row(_rate(callers), name, [turn.per_second for turn in turns], "/s"))
+        waits = [turn.waits for turn in turns]
+        rows += _waits(_who(callers), name, waits, tail_rank(size.calls))
+    rows += _waits("1 caller beside bulk work", name, server.waits, tail_rank(size.beside))
     return rows
 
 
-def _lag(server: Server, callers: int) -> Row:
-    lags = [turn.lag for turn in server.turns[callers]]
-    row = _row(f"{_who(callers)}: event loop lag, p99", server.name, lags, "ms")
+def _waits(who: str, name: str, turns: Sequence[Sequence[float]], tail: int) -> list[Row]:
+    return [
+        _row(f"{who}: p{rank} of a call", name, _percentiles(turns, rank), "ms")
+        for rank in (50, tail)
+    ]
+
+
+def _lag(server: Server, callers: int, tail: int) -> Row:
+    lags = _percentiles([turn.lags for turn in server.turns[callers]], tail)
+    row = _row(f"{_who(callers)}: event loop lag, p{tail}", server.name, lags, "ms")
     return replace(row, derived=True)
+
+
+def _percentiles(turns: Sequence[Sequence[float]], rank: int) -> list[float]:
+    """Of each turn; 0 where it was too short for any."""
+    return [float(np.percentile(each, rank)) if each else 0.0 for each in turns]
 
 
 def _row(work: str, name: str, values: list[float], unit: Unit) -> Row:
@@ -176,14 +193,22 @@ def _who(callers: int) -> str:
     return "1 caller" if callers == 1 else f"{callers} callers"
 
 
-def _series(name: str, turns: Mapping[int, Sequence[Turn]]) -> list[Series]:
+def _series(name: str, turns: Mapping[int, Sequence[Turn]], tail: int) -> list[Series]:
     def line(chart: str, unit: str, figures: Mapping[int, list[float]]) -> Series:
-        points = [(float(callers), float(np.median(each))) for callers, each in figures.items()]
-        return Series(chart, name, "concurrent callers", unit, points)
+        spreads = [quartiles(each) for each in figures.values()]
+        points = [
+            (float(callers), spread.median)
+            for callers, spread in zip(figures, spreads, strict=True)
+        ]
+        low, high = [each.low for each in spreads], [each.high for each in spreads]
+        return Series(chart, name, "concurrent callers", unit, points, low, high)
 
     rates = {callers: [turn.per_second for turn in each] for callers, each in turns.items()}
-    waits = {callers: [turn.p99 for turn in each] for callers, each in turns.items()}
+    waits = {
+        callers: _percentiles([turn.waits for turn in each], tail)
+        for callers, each in turns.items()
+    }
     return [
         line("concurrency-throughput", "instructions a second", rates),
-        line("concurrency-latency", "p99, ms", waits),
+        line("concurrency-latency", f"p{tail}, ms", waits),
     ]

@@ -35,6 +35,11 @@ class Limit(Contender, Protocol):
         ...
 
     @property
+    def figure(self) -> str:
+        """What the machine's own is called; limits of several precisions may share one."""
+        ...
+
+    @property
     def unit(self) -> Unit:
         """That of the machine's own figure, such as GB/s."""
         ...

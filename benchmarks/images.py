@@ -1,8 +1,7 @@
 """Where the milliseconds of one image go: decoding, resizing, the graph, and Python around them.
 
-Every turn times each source in every precision, stage by stage: decoding alone, decoding and
-resizing, the graph alone, and the whole call. A stage is what it adds, so "python" holds the cache
-key, the threads' hand-overs and whatever a call does twice.
+Every turn times each source in every precision, the stages inside the same call: what is none of
+them is "python", the cache key, the threads' hand-overs and whatever a call does twice.
 """
 
 import asyncio
@@ -17,26 +16,31 @@ from PIL import Image
 
 from benchmarks.bench import Bench
 from benchmarks.flops import clip_image_flops
+from benchmarks.harness import SETTLE_SECONDS
 from benchmarks.limits.gemm import gemm_limits
 from benchmarks.limits.peaks import Peaks
 from benchmarks.quality import with_quality
 from benchmarks.results import Findings, Row, Series
 from benchmarks.size import SizeName
+from benchmarks.spans import Spans, spans
 from benchmarks.spread import quartiles
+from vla_embeddings import service
 from vla_embeddings.models import Artifact, Precision
-from vla_embeddings.runtime import (
-    ImageEncoder,
-    ImageInput,
-    available_cpus,
-    decode,
-    preprocess,
-)
+from vla_embeddings.runtime import ImageInput, pixels
+from vla_embeddings.runtime.session import Session
 
-TURNS: Mapping[SizeName, int] = {"tiny": 1, "quick": 1, "full": 8, "long": 40}
+TURNS: Mapping[SizeName, int] = {"tiny": 1, "quick": 1, "full": 5, "long": 15}
+CALLS = 4
+"""That count in each turn, after one that does not."""
 SIDES = ((224, 224), (320, 240), (640, 480), (1280, 720), (1920, 1080))
 CAMERA = (640, 480)
 STAGES = ("decode", "resize", "graph", "python")
 DIFFERENCES = ("resize", "python")
+SPANS = {
+    "decode": (pixels, "decode"),
+    "preprocess": (service, "preprocess"),
+    "graph": (Session, "run"),
+}
 GRADED = ("graph", "in all")
 """Those that differ by precision, and show what its vectors are worth."""
 
@@ -56,11 +60,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One precision: the graph alone, and the service in front of it."""
+    """One precision behind its service."""
 
     name: str
     precision: Precision
-    encoder: ImageEncoder
     call: Callable[[ImageInput], object]
 
 
@@ -91,16 +94,12 @@ def _graphs(bench: Bench) -> Iterator[list[Graph]]:
         def graph(artifact: Artifact) -> Graph:
             service, precision = bench.service(artifact), artifact.manifest.precision
             stack.callback(service.cleanup)
-            encoder = ImageEncoder.load(artifact, bench.choice(artifact), threads=available_cpus())
 
             async def embed(image: ImageInput) -> None:
                 await service.get_image_embedding(image, use_cache=False)
 
             return Graph(
-                bench.name_of(precision),
-                precision,
-                encoder,
-                lambda image: runner.run(embed(image)),
+                bench.name_of(precision), precision, lambda image: runner.run(embed(image))
             )
 
         yield [graph(artifact) for artifact in bench.artifacts("image")]
@@ -109,20 +108,24 @@ def _graphs(bench: Bench) -> Iterator[list[Graph]]:
 def _measure(
     graphs: Sequence[Graph], sources: Sequence[Source], peaks: Peaks, bench: Bench
 ) -> dict[str, dict[str, list[Cost]]]:
-    """Costs by precision and source, all in turns; the first warms up and is dropped."""
+    """Costs of every turn by precision and source, all in turns."""
     costs: dict[str, dict[str, list[Cost]]] = {
         graph.name: {source.name: [] for source in sources} for graph in graphs
     }
     turns = TURNS[bench.size.name]
-    advance = bench.track("cost of an image", turns + 1)
-    for turn in range(turns + 1):
-        for source in sources:
-            for graph in graphs if turn % 2 == 0 else reversed(graphs):
-                cost = _cost(source.image, graph.encoder, graph.call)
-                if turn:
-                    costs[graph.name][source.name].append(cost)
-        peaks.measure()
-        advance(1)
+    advance = bench.track("cost of an image", turns)
+    for graph in graphs:
+        graph.call(sources[0].image)  # loads the model
+    with spans(SPANS) as taken:
+        for turn in range(turns):
+            for source in sources:
+                for graph in graphs if turn % 2 == 0 else reversed(graphs):
+                    time.sleep(SETTLE_SECONDS)
+                    graph.call(source.image)
+                    each = [_cost(source.image, graph, taken) for _ in range(CALLS)]
+                    costs[graph.name][source.name].append(_median(each))
+            peaks.measure()
+            advance(1)
     return costs
 
 
@@ -148,27 +151,24 @@ def _file(scene: Image.Image, size: tuple[int, int], kind: str) -> bytes:
     return file.getvalue()
 
 
-def _cost(image: ImageInput, encoder: ImageEncoder, call: Callable[[ImageInput], object]) -> Cost:
-    pixels = preprocess(image)[None]
-    decoding = _milliseconds(lambda: decode(image))
-    preprocessing = _milliseconds(lambda: preprocess(image))
-    graph = _milliseconds(lambda: encoder.encode(pixels))
-    whole = _milliseconds(lambda: call(image))
-    stages = (decoding, preprocessing - decoding, graph, whole - preprocessing - graph)
-    return dict(zip(STAGES, stages, strict=True))
-
-
-def _milliseconds(work: Callable[[], object]) -> float:
+def _cost(image: ImageInput, graph: Graph, taken: Spans) -> Cost:
+    taken.clear()
     start = time.perf_counter()
-    work()
-    return 1000 * (time.perf_counter() - start)
+    graph.call(image)
+    whole = 1000 * (time.perf_counter() - start)
+    decoding, prepared, run = (taken.get(name, 0.0) for name in SPANS)
+    stages = (decoding, prepared - decoding, run, whole - prepared - run)
+    return dict(zip(STAGES, stages, strict=True), **{"in all": whole})
+
+
+def _median(costs: Sequence[Cost]) -> Cost:
+    return {stage: float(np.median([cost[stage] for cost in costs])) for stage in costs[0]}
 
 
 def _rows(source: Source, name: str, costs: Sequence[Cost]) -> Iterator[tuple[str, Row]]:
     """Each stage with its row."""
-    taken = {stage: [cost[stage] for cost in costs] for stage in STAGES}
+    taken = {stage: [cost[stage] for cost in costs] for stage in (*STAGES, "in all")}
     taken["decode and resize"] = [cost["decode"] + cost["resize"] for cost in costs]
-    taken["in all"] = [sum(cost.values()) for cost in costs]
     for stage, ms in taken.items():
         derived = stage in DIFFERENCES
         turns = [] if derived else ms
@@ -177,7 +177,7 @@ def _rows(source: Source, name: str, costs: Sequence[Cost]) -> Iterator[tuple[st
 
 
 def _series(sources: Sequence[Source], costs: Mapping[str, Sequence[Cost]]) -> list[Series]:
-    """A line for each stage; a difference below the noise counts as nothing."""
+    """A line for each stage."""
     return [
         Series(
             "image-cost",
@@ -185,7 +185,7 @@ def _series(sources: Sequence[Source], costs: Mapping[str, Sequence[Cost]]) -> l
             "megapixels",
             "ms",
             [
-                (each.megapixels, max(0.0, float(np.median([c[stage] for c in costs[each.name]]))))
+                (each.megapixels, float(np.median([cost[stage] for cost in costs[each.name]])))
                 for each in sources
                 if each.megapixels is not None
             ],

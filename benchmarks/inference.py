@@ -11,14 +11,14 @@ from benchmarks.bench import Bench
 from benchmarks.database import own_database
 from benchmarks.harness import Advance
 from benchmarks.results import Findings, Row, Verdict
-from benchmarks.spread import Spread, exactly, median_interval, quartiles
+from benchmarks.spread import Spread, exactly, median_interval, quartiles, tail_rank
 from vla_embeddings import EmbeddingService
 from vla_embeddings.inference import Embedded, InferenceEmbeddings, Reason
 from vla_embeddings.search import Database
 
 POLICY_SECONDS = 0.1
 MAX_ADDED_P50_MS = 5.0
-MAX_ADDED_P99_MS = 15.0
+MAX_ADDED_TAIL_MS = 15.0
 """Of a policy that waits, such as one on a GPU or another machine."""
 
 SIDE = 512
@@ -152,9 +152,10 @@ def _findings(policy: Policy, times: Times) -> Findings:
         _row(work, "ours, embeddings on", times.on),
         Row(work, "share with both vectors in time", exactly(float(np.mean(times.ready))), ""),
     ]
+    tail = tail_rank(len(times.on))
     added = {
         "added at p50": (_added_p50(times), MAX_ADDED_P50_MS),
-        "added at p99": (_added_p99(times), MAX_ADDED_P99_MS),
+        f"added at p{tail}": (_added_in_the_tail(times, tail), MAX_ADDED_TAIL_MS),
     }
     if not policy.bounded:
         rows += [
@@ -178,5 +179,5 @@ def _added_p50(times: Times) -> Spread:
     return median_interval([on - off for on, off in zip(times.on, times.off, strict=True)])
 
 
-def _added_p99(times: Times) -> Spread:
-    return exactly(float(np.percentile(times.on, 99) - np.percentile(times.off, 99)))
+def _added_in_the_tail(times: Times, rank: int) -> Spread:
+    return exactly(float(np.percentile(times.on, rank) - np.percentile(times.off, rank)))

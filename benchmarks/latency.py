@@ -53,7 +53,7 @@ def _instructions(bench: Bench) -> Findings:
     }
     with contest(bench, "text", [*texts, *lengthy]) as field:
         standings, seldom_ones = field.hold(work), field.hold(paced)
-        drawn = curve_work("one instruction, by tokens", parts, size.curve_turns, calls=3)
+        drawn = curve_work("one instruction, by tokens", parts, size.curve_turns)
         growing = field.hold(drawn) if size.curve_turns else []
     series = curves("latency-tokens", "tokens", parts, growing)
     peaks = [each for each in standings if each.bounds]

@@ -34,8 +34,7 @@ class Machine:
     """Usable: the smaller of affinity and container quota."""
     cpus_online: int
     load: float
-    """Runnable processes in the last minute, before the first measurement: above 0.5 others were
-    at work."""
+    """Runnable processes in the minute before the run: above 0.5 others were at work."""
     memory_gb: float
     system: str
     python: str
@@ -46,15 +45,15 @@ class Machine:
     """Where the models ran on one: its name and driver."""
 
 
-def describe_machine(*, gpu: Gpu | None = None) -> Machine:
-    """This machine, now; `gpu` is the one that is measured."""
+def describe_machine(*, load: float, gpu: Gpu | None = None) -> Machine:
+    """This machine, with the load there was before the run; `gpu` is the one that is measured."""
     cpu = find_cpu()
     return Machine(
         cpu=cpu.name,
         flags=[flag for flag in FLAGS if flag in cpu.flags],
         cpus=available_cpus(),
         cpus_online=os.cpu_count() or 1,
-        load=os.getloadavg()[0],
+        load=load,
         memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),

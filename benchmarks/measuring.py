@@ -1,5 +1,6 @@
 """A run of suites: what they need is made ready, then each is measured and kept."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,11 +50,12 @@ def measure(wanted: Wanted) -> list[Result]:
         EmbeddingError: the device cannot be had, or a model cannot be exported.
     """
     choose_providers(wanted.device)  # fails before anything else takes its time
+    load = os.getloadavg()[0]  # of others; later it is that of the suite before
     results = []
     with progress_bars() as progress:
         bench = _prepare(wanted, progress)
         for suite in wanted.suites:
-            results.append(_run(suite, bench))
+            results.append(_run(suite, bench, load))
             if wanted.kept:
                 results[-1].save(RESULTS)
     return results
@@ -90,15 +92,15 @@ def _prepare(wanted: Wanted, progress: Progress) -> Bench:
     )
 
 
-def _run(suite: str, bench: Bench) -> Result:
-    machine = describe_machine(gpu=find_gpu() if bench.on_gpu else None)
+def _run(suite: str, bench: Bench, load: float) -> Result:
+    machine = describe_machine(load=load, gpu=find_gpu() if bench.on_gpu else None)
     began, others = time.perf_counter(), watch_others()
     try:
         findings = SUITES[suite](bench)
     except EmbeddingError as error:  # such as a server that this machine cannot run
         findings = Findings([], [], [Absence(suite, str(error))])
     return Result(
-        suite=name_of_suite(suite, on_gpu=bench.on_gpu),
+        suite=name_of_suite(suite, bench.size.name, on_gpu=bench.on_gpu),
         size=bench.size.name,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(time.perf_counter() - began, 1),

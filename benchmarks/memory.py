@@ -23,7 +23,7 @@ FEW = 10_000
 
 
 def run(bench: Bench) -> Findings:
-    """Resident memory over many calls of mixed lengths and image sizes."""
+    """Resident memory over many calls of all kinds, lengths and image sizes."""
     calls = CALLS[bench.size.name]
     advance = bench.track("memory", SAMPLES)
     points = []
@@ -32,14 +32,14 @@ def run(bench: Bench) -> Findings:
         advance(1)
     after = calls * (SETTLED if calls >= FEW else SETTLED_OF_FEW)
     levels = [megabytes for count, megabytes in points if count >= after]
-    growth = Spread(min(levels) / levels[0], levels[-1] / levels[0], max(levels) / levels[0])
-    settled, name = f"{after:,.0f}", bench.usual_name
-    last = Spread(min(levels), levels[-1], max(levels))
+    highest, base = max(levels), levels[0]
+    growth = Spread(min(levels) / base, highest / base, highest / base)
+    name, work = bench.usual_name, f"highest resident memory of {calls:,} calls"
     return Findings(
-        [Row(f"resident after {calls:,} calls", name, last, "MB", turns=[levels[-1]])],
+        [Row(work, name, Spread(min(levels), highest, highest), "MB", turns=[highest])],
         [
             Verdict(
-                f"resident after {calls:,} calls, to that after {settled}",
+                f"{work}, to that after {after:,.0f}",
                 name,
                 None,
                 growth,

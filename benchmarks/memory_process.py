@@ -1,8 +1,8 @@
 """Many calls in one process: `python -m benchmarks.memory_process CALLS SAMPLES DEVICE`.
 
-Embeds texts of 1 to 200 words; every tenth call an image of 200 to 1,900 pixels a side, as a JPEG
-or an array; and every 199th call a hundred texts in bulk. Prints
-`{"calls": ..., "megabytes": ...}`, the resident memory, SAMPLES times.
+Embeds texts of 1 to 200 words, and now and then what `RARER` says: images of 200 to 1,900 pixels a
+side, as JPEGs or arrays, and bulk and concurrent calls. Prints `{"calls": ..., "megabytes": ...}`,
+the resident memory, SAMPLES times.
 """
 
 import asyncio
@@ -22,9 +22,10 @@ from vla_embeddings.samples import make_instructions, make_scenes
 
 WORDS = 200
 SIDES = (200, 1900)
-IMAGE_EVERY = 10
-BULK_EVERY = 199
-BULK = 100
+BULK_TEXTS, BULK_IMAGES, CALLERS = 100, 8, 16
+
+RARER = {499: "images in bulk", 199: "texts in bulk", 97: "callers", 37: "query", 10: "image"}
+"""What every so many calls is done, the rarest first."""
 
 
 def resident_megabytes() -> float:
@@ -55,18 +56,43 @@ def _images(generator: random.Random) -> Iterator[ImageInput]:
         yield file.getvalue()
 
 
+def kind_of(call: int) -> str:
+    """What a call of this number, from 1 on, does."""
+    return next((kind for every, kind in RARER.items() if call % every == 0), "text")
+
+
+async def _embed(
+    kind: str, service: EmbeddingService, texts: Iterator[str], images: Iterator[ImageInput]
+) -> None:
+    match kind:
+        case "images in bulk":
+            await service.batch_generate_embeddings(
+                images=list(islice(images, BULK_IMAGES)), use_cache=False
+            )
+        case "texts in bulk":
+            await service.batch_generate_embeddings(
+                list(islice(texts, BULK_TEXTS)), use_cache=False
+            )
+        case "callers":
+            at_once = islice(texts, CALLERS)
+            await asyncio.gather(
+                *(service.get_instruction_embedding(text, use_cache=False) for text in at_once)
+            )
+        case "query":
+            await service.get_image_query_embedding(next(texts), use_cache=False)
+        case "image":
+            await service.get_image_embedding(next(images), use_cache=False)
+        case _:
+            await service.get_instruction_embedding(next(texts), use_cache=False)
+
+
 async def _call(calls: int, samples: int, device: str) -> None:
     generator = random.Random(0)
     texts, images = _texts(generator), _images(generator)
     config = EmbeddingConfig.model_validate({"device": device, "precision": "auto"})
     async with EmbeddingService(config=config, allow_untrained=True) as service:
         for call in range(1, calls + 1):
-            if call % BULK_EVERY == 0:
-                await service.batch_generate_embeddings(list(islice(texts, BULK)), use_cache=False)
-            elif call % IMAGE_EVERY == 0:
-                await service.get_image_embedding(next(images), use_cache=False)
-            else:
-                await service.get_instruction_embedding(next(texts), use_cache=False)
+            await _embed(kind_of(call), service, texts, images)
             if call % (calls // samples) == 0:
                 print(json.dumps({"calls": call, "megabytes": resident_megabytes()}), flush=True)
 

@@ -6,32 +6,52 @@ from vla_embeddings.demo.models import prepare_models
 from vla_embeddings.errors import ExportError
 from vla_embeddings.export import Progress, ensure_exported, find_current
 from vla_embeddings.export.engines import ensure_engine
-from vla_embeddings.models import Artifact, ArtifactStore, Precision, find_model
+from vla_embeddings.models import (
+    CLIP_TEXT,
+    Artifact,
+    ArtifactStore,
+    Model,
+    Precision,
+    find_model,
+)
 
 
 def prepare(config: EmbeddingConfig, device: Device, progress: Progress) -> None:
-    """MiniLM and CLIP's image tower in the device's precisions; CLIP untrained where it must be.
+    """MiniLM and CLIP's image tower in the device's precisions, and CLIP's text tower in fp32.
+
+    CLIP untrained where it must be.
 
     Raises:
         As `prepare_models`.
         ExportError: TensorRT's engine cannot be built here, or its vectors are not PyTorch's.
     """
     store = ArtifactStore(config.models_dir)
-    for fp32 in prepare_models(store, progress):
+    fp32 = prepare_models(store, progress)
+    for each in fp32:
+        manifest = each.manifest
+        model, untrained = find_model(manifest.model, manifest.kind), _is_untrained(each)
         for precision in RUNS_ON[device]:
-            if precision == fp32.manifest.precision:
+            if precision == manifest.precision:
                 continue
-            artifact = _prepare(fp32, precision, store, progress)
+            artifact = _prepare(model, precision, store, progress, untrained=untrained)
             if precision == "fp16-tensorrt":
                 _compile(artifact, progress)
+    _prepare(CLIP_TEXT, "fp32", store, progress, untrained=any(map(_is_untrained, fp32)))
+
+
+def _is_untrained(artifact: Artifact) -> bool:
+    return artifact.manifest.weights != "trained"
 
 
 def _prepare(
-    fp32: Artifact, precision: Precision, store: ArtifactStore, progress: Progress
+    model: Model,
+    precision: Precision,
+    store: ArtifactStore,
+    progress: Progress,
+    *,
+    untrained: bool,
 ) -> Artifact:
-    """The same model in another precision."""
-    manifest = fp32.manifest
-    model, untrained = find_model(manifest.model, manifest.kind), manifest.weights != "trained"
+    """What a model gives in a precision, exported where it was not."""
     if (current := find_current(model, precision, store)) is not None:
         return current
     progress(f"{model.name}: {precision}")

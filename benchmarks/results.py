@@ -1,7 +1,7 @@
 """What a suite finds, as data: rows to read, verdicts on the targets, and who was missing."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +13,13 @@ from benchmarks.spread import Spread
 from vla_embeddings.errors import InvalidInput
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
-"""Those of the last full run, committed: the pages and the README's figures come from them."""
+"""Those of the last full and long runs, committed: the pages and the README's figures come from
+them."""
 
 ON_GPU = "-gpu"
 """Ends the name of a result that was measured on one: it stands beside that of the CPU."""
+LONG = "-long"
+"""Likewise of one that was measured at length: it stands beside that of the full size."""
 
 Unit = Literal["ms", "/s", "x", "s", "MB", "GFLOP/s", "GOP/s", "GB/s", ""]
 
@@ -96,6 +99,10 @@ class Series:
     y: str
     """Likewise."""
     points: list[tuple[float, float]]
+    low: list[float] = field(default_factory=list)
+    """The first quartile of each point's y; none where it was seen once."""
+    high: list[float] = field(default_factory=list)
+    """Likewise the third."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +159,15 @@ class Result:
         (folder / f"{self.suite}.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
 
 
-def name_of_suite(suite: str, *, on_gpu: bool) -> str:
+def name_of_suite(suite: str, size: str, *, on_gpu: bool) -> str:
     """That of its results."""
-    return f"{suite}{ON_GPU}" if on_gpu else suite
+    return f"{suite}{ON_GPU if on_gpu else ''}{LONG if size == 'long' else ''}"
+
+
+def quoted(results: Sequence[Result]) -> list[Result]:
+    """Those whose figures stand for their suites: the long run's where there is one."""
+    names = {each.suite for each in results}
+    return [each for each in results if f"{each.suite}{LONG}" not in names]
 
 
 def load_results(folder: Path) -> list[Result]:

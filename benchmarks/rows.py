@@ -42,12 +42,12 @@ def limit_rows(work: Work, standings: Sequence[Standing]) -> list[Row]:
     """What the machine can do in its own units, by the limits of a work of equal parts."""
     part = work.turns[0][0]
     rows = []
-    for limit in work.limits:
+    for limit in {each.figure: each for each in work.limits}.values():
         [timings] = [each.timings for each in standings if each.is_called(limit.name)]
         turns = [limit.amount(part) / seconds for seconds in timings.medians]
         figure = Spread(min(turns), max(turns), max(turns))
         what = f"this machine, {limit.unit}"
-        rows.append(Row(what, limit.name, figure, limit.unit, is_limit=True, turns=turns))
+        rows.append(Row(what, limit.figure, figure, limit.unit, is_limit=True, turns=turns))
     return rows
 
 

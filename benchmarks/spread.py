@@ -7,6 +7,8 @@ from math import comb
 import numpy as np
 
 CONFIDENCE = 0.99
+ENOUGH_FOR_P99 = 500
+"""Samples, of which the five slowest lie beyond it; of a hundred it would be the slowest one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ def exactly(value: float) -> Spread:
 def quartiles(values: Sequence[float]) -> Spread:
     """The median between the first and the third quartile."""
     return Spread(*map(float, np.percentile(values, (25, 50, 75))))
+
+
+def tail_rank(samples: int) -> int:
+    """The percentile that so many tell something of: 99, or of few 90."""
+    return 99 if samples >= ENOUGH_FOR_P99 else 90
 
 
 def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Spread:

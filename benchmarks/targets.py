@@ -66,7 +66,7 @@ THROUGHPUT = (
 FIRST_VECTOR_SECONDS = 0.8
 FIRST_VECTOR_MB = 250.0
 RESIDENT_GROWTH = 1.05
-"""Memory after many calls, to that after the first of them."""
+"""The most memory of many calls, to that after the first of them."""
 
 
 def targets_of(targets: Sequence[Target], work: str, precision: Precision) -> list[Target]:

@@ -17,7 +17,7 @@ from vla_embeddings.latency import TOKENS, of_length
 from vla_embeddings.models import Kind
 from vla_embeddings.runtime.tokens import Tokenizer
 
-BATCHES = (1, 2, 4, 8, 16, 32, 64)
+BATCHES = (1, 4, 16, 64)
 
 
 def run(bench: Bench) -> Findings:
@@ -41,7 +41,7 @@ def _instructions(bench: Bench) -> Findings:
     parts = {float(n): slice(len(texts), len(texts) + n) for n in BATCHES}
     with contest(bench, "text", [*texts, *alike]) as field:
         findings = _findings(field, work, bench, "text")
-        drawn = curve_work("instructions, by batch", parts, size.curve_turns, calls=2)
+        drawn = curve_work("instructions, by batch", parts, size.curve_turns)
         growing = field.hold(drawn) if size.curve_turns else []
     x = f"instructions of {TOKENS} tokens in a call"
     findings.series.extend(curves("latency-batch", x, parts, growing))

@@ -26,34 +26,32 @@ async def nothing() -> None:
     """What precedes works that need no preparation."""
 
 
-async def in_turns(
-    works: Mapping[str, Work], turns: int, before: Work = nothing, repeats: int = 1
-) -> dict[str, list[float]]:
-    """Seconds of one call of each, A B B A; the first turn warms up and is dropped.
-
-    Args:
-        works: by name.
-        turns: that count.
-        before: called before each work's turn, untimed.
-        repeats: calls in a row that make one turn.
-    """
-    timers = {name: _timer(work, repeats) for name, work in works.items()}
-    return await take_turns(timers, turns, before)
-
-
 async def take_turns(
     timers: Mapping[str, Timer], turns: int, before: Work = nothing
 ) -> dict[str, list[float]]:
-    """Likewise, of works that time themselves."""
-    times: dict[str, list[float]] = {name: [] for name in timers}
+    """Seconds of each, in an order that moves on by one with every turn: A B C, B C A, C A B.
+
+    So each stands in every place, and of three or more none comes twice in a row, where it would
+    find its own data in the processors' caches. The first turn warms up and is dropped.
+
+    Args:
+        timers: by name.
+        turns: that count.
+        before: called before each one's turn, untimed.
+    """
+    names = list(timers)
+    times: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(turns + 1):
-        for name in list(timers) if turn % 2 == 0 else reversed(list(timers)):
+        first = turn % len(names)
+        for name in [*names[first:], *names[:first]]:
             await before()
             times[name].append(await timers[name](turn))
     return {name: each[1:] for name, each in times.items()}
 
 
-def _timer(work: Work, repeats: int) -> Timer:
+def timed(work: Work, repeats: int = 1) -> Timer:
+    """The mean of so many calls in a row."""
+
     async def repeated() -> None:
         for _ in range(repeats):
             await work()
@@ -64,13 +62,23 @@ def _timer(work: Work, repeats: int) -> Timer:
     return timer
 
 
-def round_trips(echo: Loopback, *, sent: int, received: int) -> Timer:
-    """The limit of works that send and receive so many bytes."""
+def warmed(timer: Timer) -> Timer:
+    """Likewise after once untimed, which finds the machine as the contender before left it."""
+
+    async def again(turn: int) -> float:
+        await timer(turn)
+        return await timer(turn)
+
+    return again
+
+
+def round_trips(echo: Loopback, *, sent: int, received: int, repeats: int = 1) -> Timer:
+    """The limit of works that send and receive so many bytes; the mean of so many in a row."""
 
     async def timer(_: int) -> float:
-        return echo.seconds(sent, received)
+        return sum(echo.seconds(sent, received) for _ in range(repeats)) / repeats
 
-    return timer
+    return warmed(timer)
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> Spread:

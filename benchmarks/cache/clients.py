@@ -11,7 +11,17 @@ from benchmarks.cache.size import CacheSize
 from benchmarks.limits.loopback import Loopback, loopback
 from benchmarks.results import Findings, Verdict
 from benchmarks.spread import median_interval
-from benchmarks.turns import OURS, Work, in_turns, latencies, ratio
+from benchmarks.turns import (
+    OURS,
+    Timer,
+    Work,
+    latencies,
+    ratio,
+    round_trips,
+    take_turns,
+    timed,
+    warmed,
+)
 from vla_embeddings.cache import EmbeddingCache
 
 Vectors = Mapping[str, NDArray[np.float32]]
@@ -55,9 +65,9 @@ async def _stores(
     works: dict[str, Work] = {
         OURS: lambda: cache.set_many(vectors),
         "redis-py pipeline of SET": pipeline,
-        echo.name: _echo(echo, sent=bytes_of(vectors), received=5 * len(vectors)),
     }
-    return await _contest(f"set_many of {len(vectors):,}", works, size.turns)
+    limit = {echo.name: round_trips(echo, sent=bytes_of(vectors), received=5 * len(vectors))}
+    return await _contest(f"set_many of {len(vectors):,}", works, limit, size.turns)
 
 
 async def _look_ups(
@@ -78,16 +88,18 @@ async def _look_ups(
     works: dict[str, Work] = {
         OURS: lambda: cache.get_many(keys),
         "redis-py MGET + np.frombuffer": mget,
-        echo.name: _echo(
-            echo, sent=sum(len(key) + FRAME for key in keys), received=bytes_of(stored)
-        ),
     }
-    return await _contest(f"get_many of {len(keys):,}", works, size.turns)
+    sent = sum(len(key) + FRAME for key in keys)
+    limit = {echo.name: round_trips(echo, sent=sent, received=bytes_of(stored))}
+    return await _contest(f"get_many of {len(keys):,}", works, limit, size.turns)
 
 
-async def _contest(work: str, works: Mapping[str, Work], turns: int) -> Findings:
-    times = await in_turns(works, turns, repeats=3)
-    _, theirs, limit = works
+async def _contest(
+    work: str, works: Mapping[str, Work], limits: Mapping[str, Timer], turns: int
+) -> Findings:
+    timers = {name: warmed(timed(each)) for name, each in works.items()}
+    times = await take_turns({**timers, **limits}, turns)
+    _, theirs, limit = times
     slower = ratio(times[OURS], times[theirs])
     verdict = Verdict(work, OURS, theirs, slower, "x", SLOWER, at_most=True)
     return Findings(latencies(work, times, limit), [verdict], [])
@@ -104,23 +116,18 @@ async def _hits(
     work, get = "one hit in Redis", "redis-py GET"
     [vector] = (await cache.get_many([key])).values()
     assert vector is not None
-    works: dict[str, Work] = {
-        OURS: lambda: cache.get_embedding(key),
-        get: lambda: client.get(plain),
-        echo.name: _echo(echo, sent=len(key) + FRAME, received=vector.nbytes + FRAME),
+    calls, limit = size.single_calls, echo.name
+    sent, received = len(key) + FRAME, vector.nbytes + FRAME
+    timers = {
+        OURS: timed(lambda: cache.get_embedding(key), calls),
+        get: timed(lambda: client.get(plain), calls),
+        limit: round_trips(echo, sent=sent, received=received, repeats=calls),
     }
-    times, limit = await in_turns(works, size.turns, repeats=size.single_calls), echo.name
+    times = await take_turns(timers, size.turns)
     pairs = zip(times[OURS], times[get], strict=True)
     added = median_interval([1e3 * (ours - theirs) for ours, theirs in pairs])
     verdict = Verdict(f"{work}, added to it", OURS, get, added, "ms", ADDED_MS, at_most=True)
     return Findings(latencies(work, times, limit), [verdict], [])
-
-
-def _echo(echo: Loopback, *, sent: int, received: int) -> Work:
-    async def round_trip() -> None:
-        echo.seconds(sent, received)
-
-    return round_trip
 
 
 def bytes_of(vectors: Vectors) -> int:

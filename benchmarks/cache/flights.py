@@ -10,7 +10,7 @@ from benchmarks.cache.clients import TTL, Vectors
 from benchmarks.cache.size import CacheSize
 from benchmarks.results import Findings, Row, Verdict
 from benchmarks.spread import exactly, quartiles
-from benchmarks.turns import OURS, in_turns
+from benchmarks.turns import OURS, take_turns, timed
 from vla_embeddings.cache import EmbeddingCache, SingleFlight
 from vla_embeddings.service import EmbeddingService
 
@@ -23,11 +23,8 @@ async def memory_hit(url: str, bench: Bench, size: CacheSize) -> Findings:
     """The whole call of the service where its process has the vector already."""
     config = bench.config.model_copy(update={"precision": "auto", "device": bench.device})
     async with EmbeddingService(cache=EmbeddingCache(url, ttl=TTL), config=config) as service:
-        times = await in_turns(
-            {OURS: lambda: service.get_instruction_embedding(INSTRUCTION)},
-            size.turns,
-            repeats=size.single_calls,
-        )
+        hits = timed(lambda: service.get_instruction_embedding(INSTRUCTION), size.single_calls)
+        times = await take_turns({OURS: hits}, size.turns)
     work, taken = "one hit in this process, through the service", [1e3 * s for s in times[OURS]]
     verdict = Verdict(work, OURS, None, quartiles(taken), "ms", MEMORY_HIT_MS, at_most=True)
     return Findings([Row(work, OURS, quartiles(taken), "ms", turns=taken)], [verdict], [])

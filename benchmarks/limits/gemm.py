@@ -47,6 +47,11 @@ class GemmLimit:
     """Multiplications and additions of a part of the inputs."""
     unit: Unit = "GFLOP/s"
 
+    @property
+    def figure(self) -> str:
+        """The machine's own."""
+        return self.name
+
     def seconds(self, parts: Sequence[slice]) -> list[float]:
         """Seconds that each part's operations take at the peak."""
         fastest = min(_tries(self.products()))

@@ -103,4 +103,6 @@ def _note(bars: Bars, unit: Unit) -> str:
 
 def _of_series(series: Sequence[Series]) -> Figure:
     title = title_of(series[0].chart)
-    return Figure(title.name, title.note, line_chart(series, title), series_grid(series))
+    between = "Upright lines are the middle half of what was measured." if series[0].low else ""
+    note = f"{title.note} {between}".strip()
+    return Figure(title.name, note, line_chart(series, title), series_grid(series))

@@ -37,11 +37,13 @@ TITLES: Mapping[str, Title] = {
         "Throughput against callers", "Each caller waits for its vector before it asks again."
     ),
     "concurrency-latency": Title(
-        "Waiting against callers", "The 99th percentile of one call beside so many others."
+        "Waiting against callers",
+        "The slowest tenth (p90) or hundredth (p99) of calls beside so many others takes longer.",
     ),
     "memory-calls": Title(
         "Memory over calls",
-        "Resident memory, with texts of mixed lengths and images of mixed sizes.",
+        "Resident memory, with texts of mixed lengths and images of mixed sizes, one by one, in "
+        "bulk and from many callers.",
         even=True,
         from_zero=True,
     ),
@@ -50,8 +52,8 @@ TITLES: Mapping[str, Title] = {
     ),
     "cache-faults": Title(
         "The cache when Redis fails",
-        "One look-up after another, from the first that meets the fault, beside a Redis that is "
-        "well.",
+        "One look-up after another: from the first that meets the fault until the breaker opens, "
+        "and past Redis from then on; beside a Redis that is well and has the vector.",
         even=True,
     ),
 }
@@ -67,9 +69,15 @@ def by_chart(series: Sequence[Series]) -> dict[str, list[Series]]:
     """The series of each chart, ours first, with the points that can be drawn."""
     charts: dict[str, list[Series]] = {}
     for each in sorted(series, key=lambda each: not is_ours(each.subject)):
-        points = [point for point in each.points if all(map(math.isfinite, point))]
-        if points:
-            charts.setdefault(each.chart, []).append(replace(each, points=points))
+        places = [n for n, point in enumerate(each.points) if all(map(math.isfinite, point))]
+        if places:
+            drawn = replace(
+                each,
+                points=[each.points[n] for n in places],
+                low=[each.low[n] for n in places if each.low],
+                high=[each.high[n] for n in places if each.high],
+            )
+            charts.setdefault(each.chart, []).append(drawn)
     return charts
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.report.grid import Grid
 from benchmarks.report.weights import cosine
 from benchmarks.report.words import kept, quantity
-from benchmarks.results import Result, Row
+from benchmarks.results import Result, Row, quoted
 from benchmarks.targets import ONE_IMAGE, ONE_INSTRUCTION
 from vla_embeddings.latency import CPU_MS, GPU_MS
 from vla_embeddings.models import CLIP_IMAGE, MINILM, Model
@@ -66,7 +66,7 @@ def calls(results: Sequence[Result]) -> list[Call]:
     """Ours that stand beside the document's figures: first on the CPU, model by model."""
     found = [
         Call(MODELS[row.work], row, row.document, cosine(row, result))
-        for result in results
+        for result in quoted(results)
         for row in result.findings.rows
         if row.work in MODELS and row.subject.startswith(OURS) and row.document is not None
     ]

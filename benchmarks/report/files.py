@@ -7,7 +7,7 @@ from benchmarks.machine import REPOSITORY
 from benchmarks.report.markdown_page import markdown
 from benchmarks.report.page import page
 from benchmarks.report.readme import with_figures
-from benchmarks.results import ON_GPU, Result
+from benchmarks.results import LONG, ON_GPU, Result
 
 PAGES = REPOSITORY / "docs" / "benchmarks"
 README = REPOSITORY / "README.md"
@@ -51,6 +51,6 @@ def write_report(results: Sequence[Result]) -> list[Path]:
 
 
 def _place(result: Result) -> tuple[int, str]:
-    suite = result.suite.removesuffix(ON_GPU)
+    suite = result.suite.removesuffix(LONG).removesuffix(ON_GPU)
     known = ORDER.index(suite) if suite in ORDER else len(ORDER)
     return known, result.suite

@@ -36,7 +36,7 @@ def _whole(size: float, series: Sequence[Series], measured: Mapping[str, Row]) -
 
 
 def _told(whose: str) -> str:
-    return f"Drawn is {whose}; the number is the whole call, measured by itself." if whose else ""
+    return f"Drawn is {whose}; the number is the whole call." if whose else ""
 
 
 def _data(bars: Sequence[Whole], series: Sequence[Series]) -> Grid:

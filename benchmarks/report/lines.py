@@ -22,7 +22,8 @@ def line_chart(series: Sequence[Series], title: Title) -> Markup:
     """All series of a chart, with axes and a legend; ours stand out from any others."""
     points = [point for each in series for point in each.points]
     x = (scale_from_zero if title.even else scale_through)([x for x, _ in points])
-    y = (scale_from_zero if title.from_zero else scale_over)([y for _, y in points])
+    ends = [end for each in series for end in (*each.low, *each.high)]
+    y = (scale_from_zero if title.from_zero else scale_over)([*(y for _, y in points), *ends])
     looks = _looks(series)
     ours_last = sorted(series, key=lambda each: is_ours(each.subject))
     drawing = tag(
@@ -31,6 +32,7 @@ def line_chart(series: Sequence[Series], title: Title) -> Markup:
         tag("desc", {}, f"{title.note} {_description(series)}".strip()),
         *[_vertical(x, tick) for tick in x.ticks],
         *[_horizontal(y, tick) for tick in y.ticks],
+        *[_ranges(each, looks[each.subject], x, y) for each in ours_last],
         *[_line(each, looks[each.subject], x, y) for each in ours_last],
         *[_marks(each, looks[each.subject], x, y) for each in ours_last],
     )
@@ -88,6 +90,16 @@ def _line(series: Series, look: Look, x: Scale, y: Scale) -> Markup:
         "height": HEIGHT,
     }
     return tag("svg", stretched, tag("polyline", attributes))
+
+
+def _ranges(series: Series, look: Look, x: Scale, y: Scale) -> Markup:
+    """Upright lines between the quartiles of each point."""
+    drawn = []
+    for (a, _), low, high in zip(series.points, series.low, series.high, strict=False):
+        place = percent(x.share(a))
+        ends: Attributes = {"x1": place, "x2": place, "y1": _down(y, low), "y2": _down(y, high)}
+        drawn.append(tag("line", {"class": f"range {look.colour}", **ends}))
+    return joined(*drawn)
 
 
 def _marks(series: Series, look: Look, x: Scale, y: Scale) -> Markup:

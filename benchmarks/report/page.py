@@ -21,7 +21,7 @@ from benchmarks.report.tables import figures, not_measured
 from benchmarks.report.tiles import tiles
 from benchmarks.report.verdicts import verdicts
 from benchmarks.report.words import capitalized, title_of_suite
-from benchmarks.results import Result
+from benchmarks.results import Result, quoted
 
 FOLDER = Path(__file__).parent
 
@@ -35,7 +35,7 @@ def page(results: Sequence[Result]) -> str:
         style=(FOLDER / "style.css").read_text(),
         script=script,
         shapes=shapes(),
-        summary=_summary(results),
+        summary=_summary(quoted(results)),
         contents=_contents([name for name, _ in parts]),
         sections=joined(*[_section(name, content) for name, content in parts]),
     )

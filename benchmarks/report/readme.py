@@ -10,7 +10,7 @@ from benchmarks.report.grid import Grid
 from benchmarks.report.verdicts import is_share
 from benchmarks.report.weights import untrained_models
 from benchmarks.report.words import kept, number, quantity, share
-from benchmarks.results import Findings, Result
+from benchmarks.results import LONG, Findings, Result, quoted
 from vla_embeddings.errors import InvalidInput
 
 BEGIN = "<!-- figures: written by `python -m benchmarks.report` -->"
@@ -40,7 +40,7 @@ def with_figures(readme: str, results: Sequence[Result]) -> str:
 
 def figures(results: Sequence[Result]) -> str:
     """A short table for each kind of work, and on what it was measured."""
-    return "\n\n".join(_blocks(results) if results else [UNMEASURED])
+    return "\n\n".join(_blocks(quoted(results)) if results else [UNMEASURED])
 
 
 def _blocks(results: Sequence[Result]) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _bulk(results: Sequence[Result]) -> list[list[str]]:
             share(row),
         ]
         for result in results
-        if result.suite == "throughput"
+        if result.suite.removesuffix(LONG) == "throughput"
         for row in result.findings.rows
         if row.subject.startswith(OURS)
         if (peers := _times(result.findings, row.work, row.subject))

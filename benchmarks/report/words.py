@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from benchmarks.results import ON_GPU, Row, Unit
+from benchmarks.results import LONG, ON_GPU, Row, Unit
 from benchmarks.spread import Spread
 
 DIGITS: Mapping[Unit, str] = {
@@ -67,8 +67,10 @@ def capitalized(text: str) -> str:
 
 def title_of_suite(suite: str) -> str:
     """The heading of its results."""
-    name = suite.removesuffix(ON_GPU)
-    return capitalized(name if name == suite else f"{name} on a GPU")
+    short = suite.removesuffix(LONG)
+    name = short.removesuffix(ON_GPU)
+    where, length = " on a GPU" if name != short else "", ", long run" if short != suite else ""
+    return f"{capitalized(f'{name}{where}')}{length}"
 
 
 def rounded(value: float) -> str:

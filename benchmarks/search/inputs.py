@@ -14,6 +14,7 @@ from benchmarks.search.size import SearchSize
 from vla_embeddings import EmbeddingService
 from vla_embeddings.search import Database
 
+TABLE = "search_benchmark"
 TOP_K = 10
 REPLY_BYTES = 1000  # ten rows of an id, an instruction, a bucket and a similarity
 BUCKETS = 1000  # rows of one bucket are 0.1 % of all
@@ -48,6 +49,8 @@ class SearchBench:
 
     size: SearchSize
     inputs: SearchInputs
+    truths: list[Vectors]
+    """For each query the cosines of the truly nearest, the highest first."""
     dsn: str
     db: Database
     raw: asyncpg.Connection
@@ -67,6 +70,11 @@ async def load_inputs(bench: Bench, size: SearchSize) -> SearchInputs:
     vectors = np.load(file)
     held = len(texts) - size.queries
     return SearchInputs(texts[:held], vectors[:held], vectors[held:], origin)
+
+
+def nearest_similarities(vectors: Vectors, queries: Vectors) -> list[Vectors]:
+    """For each query the cosines of the truly nearest, the highest first."""
+    return [np.sort(vectors @ query)[::-1][:TOP_K] for query in queries]
 
 
 async def _embedded(texts: list[str], bench: Bench) -> Vectors:

@@ -1,31 +1,13 @@
 """Other libraries on the same server, each in a process of its own."""
 
-import time
-from dataclasses import dataclass, replace
-
-import numpy as np
-
 from benchmarks.peers.environment import PeerEnvironment, PeerFailed
 from benchmarks.peers.store import Store, start_store
 from benchmarks.peers.stores import EF_SEARCH, StoreInputs
 from benchmarks.results import Absence, Findings, Verdict
-from benchmarks.search.inputs import REPLY_BYTES, SearchBench
-from benchmarks.search.searching import (
-    nearest_similarities,
-    recall,
-    search_once,
-    similarities,
-)
-from benchmarks.search.writing import TABLE, make_table
-from benchmarks.turns import (
-    OURS,
-    latencies,
-    rates,
-    ratio,
-    round_trips,
-    seconds,
-    take_turns,
-)
+from benchmarks.search.contest import Searches, asking, in_turns, searching
+from benchmarks.search.inputs import TABLE, SearchBench, Vectors, nearest_similarities
+from benchmarks.search.writing import make_table
+from benchmarks.turns import OURS, rates, ratio, round_trips, seconds, take_turns
 from vla_embeddings.search import create_hnsw_index, insert_embeddings
 
 
@@ -63,12 +45,8 @@ async def _contest(name: str, environment: PeerEnvironment, bench: SearchBench) 
             Verdict(work, OURS, store.name, ratio(times[store.name], times[OURS]), "x", 1, False)
             for work, times in ((insert, inserts), (search, searches.times))
         ]
-    limit = bench.echo.name
-    found = [
-        replace(row, recall=searches.recalls.get(row.subject))
-        for row in latencies(search, searches.times, limit)
-    ]
-    return Findings([*rates(insert, inserts, count, limit), *found], verdicts, [])
+    rows = [*rates(insert, inserts, count, bench.echo.name), *searches.rows(search)]
+    return Findings(rows, verdicts, [])
 
 
 async def _inserts(store: Store, bench: SearchBench) -> dict[str, list[float]]:
@@ -89,35 +67,17 @@ async def _inserts(store: Store, bench: SearchBench) -> dict[str, list[float]]:
     return await take_turns(works, bench.size.peer_turns)
 
 
-@dataclass(frozen=True, slots=True)
-class Searches:
-    """What searching for each query took and found."""
-
-    times: dict[str, list[float]]
-    recalls: dict[str, float]
-    """Of the ten truly nearest, in the mean."""
-
-
 async def _searches(store: Store, bench: SearchBench) -> Searches:
-    """Each query in turns, after one of all that warms up."""
+    """Among the first rows alone; the store times itself."""
     queries, vectors = bench.inputs.queries, bench.inputs.vectors[: bench.size.peer_rows]
-    recalls: dict[str, list[float]] = {OURS: [], store.name: []}
-    truths = [nearest_similarities(vectors, query) for query in queries]
 
-    async def ours(turn: int) -> float:
-        number, start = turn % len(queries), time.perf_counter()
-        found = await search_once(bench.db, queries[number], ef_search=EF_SEARCH)
-        taken = time.perf_counter() - start
-        recalls[OURS].append(recall(similarities(found), truths[number]))
-        return taken
-
-    async def theirs(turn: int) -> float:
-        number = turn % len(queries)
+    async def theirs(number: int) -> tuple[float, Vectors]:
         taken, found = store.search(number)
-        recalls[store.name].append(recall(vectors[found] @ queries[number], truths[number]))
-        return taken
+        return taken, vectors[found] @ queries[number]
 
-    limit = round_trips(bench.echo, sent=queries[0].nbytes, received=REPLY_BYTES)
-    works = {OURS: ours, store.name: theirs, bench.echo.name: limit}
-    times = await take_turns(works, len(queries))
-    return Searches(times, {name: float(np.mean(each)) for name, each in recalls.items()})
+    async with bench.db.pool.acquire() as connection:
+        asks = {
+            OURS: asking(searching(connection, queries, ef_search=EF_SEARCH)),
+            store.name: theirs,
+        }
+        return await in_turns(asks, nearest_similarities(vectors, queries), bench)

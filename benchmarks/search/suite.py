@@ -13,11 +13,11 @@ from benchmarks.bench import Bench
 from benchmarks.limits.loopback import loopback
 from benchmarks.results import Findings
 from benchmarks.search.ef_search import ef_search_work
-from benchmarks.search.inputs import SearchBench, load_inputs
+from benchmarks.search.inputs import TABLE, SearchBench, load_inputs, nearest_similarities
 from benchmarks.search.peers import langchain_work, vecs_work
 from benchmarks.search.searching import overhead_work, recall_work, threshold_work
 from benchmarks.search.size import SIZES
-from benchmarks.search.writing import TABLE, build_work, insert_work, make_table, update_work
+from benchmarks.search.writing import build_work, insert_work, make_table, update_work
 from vla_embeddings.local import LocalPostgres
 from vla_embeddings.search import Database
 
@@ -72,11 +72,12 @@ async def _prepared(dsn: str, bench: Bench) -> AsyncIterator[SearchBench]:
     """Vectors, connections, and the table until the end."""
     size = SIZES[bench.size.name]
     inputs = await load_inputs(bench, size)
+    truths = nearest_similarities(inputs.vectors, inputs.queries)
     raw = await asyncpg.connect(dsn)
     await make_table(raw)
     await register_vector(raw)
     with loopback(unix=over_unix(dsn)) as echo:
         async with await Database.connect(dsn) as db:
-            yield SearchBench(size, inputs, dsn, db, raw, echo, bench.stores)
+            yield SearchBench(size, inputs, truths, dsn, db, raw, echo, bench.stores)
     await raw.execute(f"DROP TABLE {TABLE}")
     await raw.close()

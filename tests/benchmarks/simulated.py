@@ -23,7 +23,7 @@ def result_of(rows: list[Row], suite: str = "latency") -> Result:
         seconds=1.0,
         inputs="made",
         weights={},
-        machine=describe_machine(),
+        machine=describe_machine(load=0.0),
         findings=Findings(rows, [], []),
     )
 

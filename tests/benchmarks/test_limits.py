@@ -10,7 +10,7 @@ from benchmarks.contest import Standing
 from benchmarks.curves import curves
 from benchmarks.harness import Timings
 from benchmarks.latency import LENGTHS, texts_of_tokens
-from benchmarks.limits.bandwidth import BandwidthLimit, bandwidth_limits
+from benchmarks.limits.bandwidth import BandwidthLimit, Reading, bandwidth_limits
 from benchmarks.limits.gemm import gemm_limits
 from benchmarks.limits.loopback import loopback
 from benchmarks.search.suite import over_unix
@@ -42,8 +42,21 @@ def test_twice_the_operations_take_twice_the_time_at_the_peak_of_fp32_and_int8()
 
 @pytest.mark.usefixtures("bench")
 def test_every_call_reads_all_weights() -> None:
-    one, two = BandwidthLimit(bytes_read=10**6, precision="fp32").seconds(PARTS)
+    one, two = BandwidthLimit(10**6, "fp32", Reading()).seconds(PARTS)
     assert one == two > 0
+
+
+def test_memory_is_read_once_a_turn_for_all_precisions_in_whatever_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readings = iter([3.0, 2.0, 1.0] * 2)
+    monkeypatch.setattr("benchmarks.limits.bandwidth._seconds_to_read", lambda: next(readings))
+    monkeypatch.setattr("benchmarks.limits.bandwidth.ARRAY_BYTES", 100)
+    reading = Reading()
+    fp32, int8 = BandwidthLimit(100, "fp32", reading), BandwidthLimit(25, "int8", reading)
+    told = [limit.seconds(PARTS[:1]) for limit in (fp32, int8, int8, fp32)]
+    assert told == [[1.0], [0.25], [0.25], [1.0]]
+    assert next(readings, None) is None
 
 
 def test_weights_in_8_bits_are_read_in_a_quarter_of_the_time(bench: Bench) -> None:
@@ -96,13 +109,15 @@ def test_a_peer_is_known_by_its_name_whatever_its_version() -> None:
     assert standing("sgemm peak", 1).is_called("sgemm peak")
 
 
-def test_a_curve_shows_the_milliseconds_of_warm_calls_by_their_median() -> None:
-    cold = 1.0
-    turns = (cold, 0.001, cold, 0.002), (cold, 0.003, cold, 0.002), (cold, 0.002, cold, 0.009)
-    timings = Timings("ours fp32", turns)
+def test_a_curve_shows_the_median_of_warm_calls_between_their_quartiles() -> None:
+    cold, warm = 1.0, (0.001, 0.002, 0.003, 0.004)
+    turn = (cold, *warm, cold, *(2 * each for each in warm))
+    timings = Timings("ours fp32", (turn, turn))
     parts = {1.0: slice(0, 1), 8.0: slice(0, 8)}
     [line] = curves("latency-batch", "instructions", parts, [Standing(timings, "fp32", 1.0)])
-    assert np.array(line.points) == pytest.approx(np.array([(1.0, 2.0), (8.0, 16.0)]))
+    assert np.array(line.points) == pytest.approx(np.array([(1.0, 2.5), (8.0, 40.0)]))
+    assert line.low == pytest.approx([1.75, 28.0])
+    assert line.high == pytest.approx([3.25, 52.0])
 
 
 def test_the_texts_of_the_curve_have_the_tokens_they_stand_for(bench: Bench) -> None:

@@ -1,6 +1,8 @@
 """Which charts findings make."""
 
+import math
 import re
+from dataclasses import replace
 
 from benchmarks.report.charts import comparisons, curves, without_chart
 from benchmarks.results import Findings, Row, Series, Verdict
@@ -80,6 +82,19 @@ def test_a_chart_that_nobody_knows_is_drawn_as_lines_under_its_id() -> None:
     [figure] = curves(Findings([], [], [], [Series("p99-by-callers", "a", "x", "y", [(1, 2)])]))
     assert figure.title == "p99 by callers"
     assert "<polyline" in figure.drawing
+
+
+def test_points_stand_between_their_quartiles_where_these_are_known() -> None:
+    """One that is no number takes its quartiles with it."""
+    points = [(1.0, math.nan), (2.0, 4.0), (4.0, 8.0)]
+    known = Series("c", "ours", "tokens", "ms", points, [0.0, 3.0, 0.0], [9.0, 5.0, 16.0])
+    [figure] = curves(Findings([], [], [], [known]))
+    upright = re.findall(
+        r'"range colour-1" x1="([^"]+)".*? y1="([^"]+)" y2="([^"]+)', figure.drawing
+    )
+    assert upright == [("0.00%", "204", "180"), ("100.00%", "240", "48")]
+    [without] = curves(Findings([], [], [], [replace(known, low=[], high=[])]))
+    assert "range" not in without.drawing
 
 
 def test_memory_is_drawn_from_zero_over_calls_that_go_on_evenly() -> None:

@@ -1,0 +1,19 @@
+"""How one searches with asyncpg alone."""
+
+from benchmarks.search.inputs import TABLE, TOP_K
+
+DISTANCE = "embedding <=> $1"
+SELECT = f"SELECT id, instruction, bucket, 1 - ({DISTANCE}) AS similarity FROM {TABLE}"
+
+
+def nearest(*, where: str = "") -> str:
+    """As pgvector's README has it: an index serves its order where the planner chooses it.
+
+    With the vector as it is, which needs pgvector's codec on the connection.
+    """
+    return f"{SELECT} {where} ORDER BY {DISTANCE} LIMIT {TOP_K}"
+
+
+def exact(*, where: str = "") -> str:
+    """Every row that passes is compared: no index has the order of a sum."""
+    return f"{SELECT} {where} ORDER BY ({DISTANCE}) + 0 LIMIT {TOP_K}"
