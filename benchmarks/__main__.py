@@ -120,7 +120,16 @@ def main(
         documents = {result.suite: result.to_json() for result in results}
         json.write_text(json_format.dumps(documents, indent=2) + "\n")
     if wanted.kept:
+        _report()
+
+
+def _report() -> None:
+    """With the other suites' last results, if those are of this machine."""
+    try:
         write_report(load_results(RESULTS))
+    except EmbeddingError as error:  # the figures are kept and printed all the same
+        stderr.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
 
 
 def _print(results: Sequence[Result]) -> None:

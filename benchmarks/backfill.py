@@ -103,7 +103,8 @@ async def _refill(db: Database, texts: list[str]) -> None:
 
 def _row(work: str, timings: Timings) -> Row:
     turns = [1 / seconds for seconds in timings.medians]
-    return Row(work, timings.name, _per_second(timings.overall), "/s", turns=turns)
+    figure = _per_second(timings.overall)
+    return Row(work, timings.name, figure, "/s", role="ours", turns=turns)
 
 
 def _per_second(seconds: Spread) -> Spread:

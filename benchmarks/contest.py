@@ -18,6 +18,10 @@ from benchmarks.results import Absence, Unit
 from vla_embeddings.models import Kind, Precision
 
 COMPARED = 16
+"""Inputs whose vectors tell that a peer computes the same: its weights are ours."""
+
+Agreement = tuple[float, int]
+"""The lowest cosine to our fp32 vectors, and of how many inputs."""
 
 
 class Embedder(Contender, Protocol):
@@ -69,8 +73,8 @@ class Standing:
     timings: Timings
     precision: Precision | None
     """Ours; None for a peer or a limit."""
-    quality: float | None
-    """Lowest cosine to our fp32 vectors; None for a limit."""
+    agreement: Agreement | None
+    """None for a limit."""
     bounds: Sequence[Precision] = ()
     """Those whose figures it is a limit to."""
 
@@ -86,11 +90,11 @@ class Contest:
     embedders: Sequence[Embedder]
     precisions: Sequence[Precision]
     """Those of ours."""
-    qualities: Sequence[float]
-    """Of each embedder; see `Standing`."""
+    agreements: Sequence[Agreement]
+    """Of each embedder."""
     absences: list[Absence]
-    measured_on: str
-    """Where peers took part: the inputs, and the versions of what does the peers' work."""
+    runs_on: dict[str, dict[str, str]]
+    """As in `Findings`."""
     _track: Track
 
     def hold(self, work: Work) -> list[Standing]:
@@ -105,7 +109,7 @@ class Contest:
             advance=self._track(work.name, count * len(work.turns)),
         )
         precisions = [*self.precisions, *[None] * (len(self.embedders) - len(self.precisions))]
-        held = map(Standing, timings, precisions, self.qualities)
+        held = map(Standing, timings, precisions, self.agreements)
         beyond = zip(timings[len(self.embedders) :], work.limits, strict=True)
         return [*held, *(Standing(each, None, None, limit.precisions) for each, limit in beyond)]
 
@@ -115,25 +119,23 @@ def contest(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Iterator[Contest
     """Load all contenders for a kind of input; a peer that then fails on a batch is left out."""
     artifacts = bench.artifacts(kind)
     precisions: list[Precision] = [each.manifest.precision for each in artifacts]
-    absences, versions = _not_exported(kind, bench, precisions), dict[str, str]()
+    absences, runs_on = _not_exported(kind, bench, precisions), dict[str, dict[str, str]]()
     with ExitStack() as stack:
         ours = [stack.enter_context(serve(each, inputs, bench)) for each in artifacts]
         embedders: list[Embedder] = [*ours]
-        qualities = [_quality(each, ours[0]) for each in ours]
+        agreements = [_agreement(each, ours[0]) for each in ours]
         if bench.peers:
             competing = compete(bench.peers, kind, inputs, bench.fp32, bench.place)
             peers, missing = stack.enter_context(competing)
             absences += missing
             for peer in peers:
                 try:
-                    qualities.append(_quality(peer, ours[0]))
+                    agreements.append(_agreement(peer, ours[0]))
                     embedders.append(peer)
-                    versions.update(peer.on)
+                    runs_on[peer.name] = dict(peer.on)
                 except PeerFailed as error:
                     absences.append(Absence(f"{peer.name} ({kind})", str(error)))
-        on = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-        measured_on = f"{bench.inputs.origin}; peers on {on}" if on else ""
-        yield Contest(embedders, precisions, qualities, absences, measured_on, bench.track)
+        yield Contest(embedders, precisions, agreements, absences, runs_on, bench.track)
 
 
 def _not_exported(kind: Kind, bench: Bench, exported: Sequence[Precision]) -> list[Absence]:
@@ -141,7 +143,8 @@ def _not_exported(kind: Kind, bench: Bench, exported: Sequence[Precision]) -> li
     return [Absence(f"ours {each} ({kind})", "not exported") for each in missing]
 
 
-def _quality(embedder: Embedder, fp32: Ours) -> float:
-    """Lowest cosine of its vectors to those of our fp32."""
-    part = slice(0, min(COMPARED, len(fp32.inputs)))
-    return float(np.einsum("nd,nd->n", embedder.vectors(part), fp32.vectors(part)).min())
+def _agreement(embedder: Embedder, fp32: Ours) -> Agreement:
+    count = min(COMPARED, len(fp32.inputs))
+    part = slice(0, count)
+    cosines = np.einsum("nd,nd->n", embedder.vectors(part), fp32.vectors(part))
+    return float(cosines.min()), count

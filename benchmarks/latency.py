@@ -1,7 +1,6 @@
 """One call at a time: the platform document's table, beside the peers and the limits."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from benchmarks.bench import Bench
 from benchmarks.contest import Limit, Standing, Work, contest
@@ -34,8 +33,7 @@ what wakes them counts."""
 
 def run(bench: Bench) -> Findings:
     """One call at a time: the platform document's table, and the time by tokens."""
-    texts, images = _instructions(bench), _images(bench)
-    return replace(Findings.joined([texts, images]), inputs=texts.inputs)
+    return Findings.joined([_instructions(bench), _images(bench)])
 
 
 def _instructions(bench: Bench) -> Findings:
@@ -57,14 +55,14 @@ def _instructions(bench: Bench) -> Findings:
         growing = field.hold(drawn) if size.curve_turns else []
     series = curves("latency-tokens", "tokens", parts, growing)
     peaks = [each for each in standings if each.bounds]
-    findings = Findings.joined(
+    limited = limit_rows(work, standings)
+    return Findings.joined(
         [
             _findings(work, standings, bench, "text"),
             _findings(paced, seldom_ones, bench, "text", peaks),
-            Findings(limit_rows(work, standings), [], field.absences, series),
+            Findings(limited, [], field.absences, series, runs_on=field.runs_on),
         ]
     )
-    return replace(findings, inputs=field.measured_on)
 
 
 def _images(bench: Bench) -> Findings:
@@ -74,7 +72,7 @@ def _images(bench: Bench) -> Findings:
     with contest(bench, "image", jpegs) as field:
         work = Work(ONE_IMAGE, turns, warm_up=FIRST, limits=limits)
         findings = _findings(work, field.hold(work), bench, "image")
-    return Findings.joined([findings, Findings([], [], field.absences)])
+    return Findings.joined([findings, Findings([], [], field.absences, runs_on=field.runs_on)])
 
 
 def _limits(bench: Bench, kind: Kind, operations: Callable[[slice], float]) -> list[Limit]:

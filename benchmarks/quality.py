@@ -46,14 +46,17 @@ def run(bench: Bench) -> Findings:
     """What each precision keeps of PyTorch's vectors and of fp32's neighbours and judgement."""
     proofs, exact = [*_proofs(bench)], bench.name_of("fp32")
     kept = [*_of_texts(bench), *_of_images(bench)]
-    rows = [Row(each.work, each.subject, each.figure, each.unit) for each in (*proofs, *kept)]
+    rows = [
+        Row(each.work, each.subject, each.figure, each.unit, model=each.model)
+        for each in (*proofs, *kept)
+    ]
     return Findings(rows, [*proofs, *(each for each in kept if each.subject != exact)], [])
 
 
 @cache
 def text_qualities(bench: Bench) -> Mapping[Precision, TextQuality]:
     """Of every exported precision; measured once a run, for all suites."""
-    texts = bench.inputs.instructions[: bench.size.neighbour_texts]
+    texts = compared_texts(bench)
     first = [pair[0] for pair in bench.inputs.pairs]
     second = [pair[1] for pair in bench.inputs.pairs]
     scores = [pair[2] for pair in bench.inputs.pairs]
@@ -74,6 +77,11 @@ def text_qualities(bench: Bench) -> Mapping[Precision, TextQuality]:
     }
 
 
+def compared_texts(bench: Bench) -> Sequence[str]:
+    """The instructions whose vectors in every precision are compared."""
+    return bench.inputs.instructions[: bench.size.neighbour_texts]
+
+
 @cache
 def image_cosines(bench: Bench) -> Mapping[Precision, float]:
     """The lowest to fp32 of every exported precision; likewise."""
@@ -83,10 +91,19 @@ def image_cosines(bench: Bench) -> Mapping[Precision, float]:
 
 def with_quality(row: Row, bench: Bench, kind: Kind, precision: Precision) -> Row:
     """A row of a precision's speed, with what its vectors are worth."""
+    model = bench.fp32(kind).manifest.model
     if kind == "image":
-        return replace(row, quality=image_cosines(bench)[precision])
+        lowest, compared = image_cosines(bench)[precision], len(bench.inputs.jpegs)
+        return replace(row, quality=lowest, compared=compared, model=model)
     worth = text_qualities(bench)[precision]
-    return replace(row, quality=worth.lowest, neighbours=worth.neighbours, spearman=worth.spearman)
+    return replace(
+        row,
+        quality=worth.lowest,
+        compared=len(compared_texts(bench)),
+        model=model,
+        neighbours=worth.neighbours,
+        spearman=worth.spearman,
+    )
 
 
 def _proofs(bench: Bench) -> Iterator[Verdict]:
@@ -97,28 +114,29 @@ def _proofs(bench: Bench) -> Iterator[Verdict]:
             parity = compare(artifact, bench.choice(artifact))
             work = f"cosine to PyTorch of {parity.samples} {manifest.model} samples, the lowest"
             name, bound = bench.name_of(manifest.precision), bound_of(manifest).min_cosine
-            yield _at_least(work, name, parity.min_cosine, bound)
+            yield _at_least(work, name, parity.min_cosine, bound, manifest.model)
 
 
 def _of_texts(bench: Bench) -> Iterator[Verdict]:
-    texts, pairs = bench.inputs.instructions[: bench.size.neighbour_texts], bench.inputs.pairs
-    qualities = text_qualities(bench)
+    texts, pairs = compared_texts(bench), bench.inputs.pairs
+    qualities, model = text_qualities(bench), bench.fp32("text").manifest.model
     exact = qualities["fp32"].spearman
     for precision, each in qualities.items():
         name = bench.name_of(precision)
         work = f"cosine to fp32 of {len(texts):,} instructions, 1st percentile"
-        yield _at_least(work, name, each.cosine, MIN_TEXT_COSINE)
+        yield _at_least(work, name, each.cosine, MIN_TEXT_COSINE, model)
         work = f"share of the {NEIGHBOURS} nearest kept among them"
-        yield _at_least(work, name, each.neighbours, MIN_NEIGHBOURS_KEPT)
+        yield _at_least(work, name, each.neighbours, MIN_NEIGHBOURS_KEPT, model)
         if exact is not None and each.spearman is not None:
             work = f"Spearman, {len(pairs):,} pairs of STS benchmark dev"
-            yield _at_least(work, name, each.spearman, exact - MAX_SPEARMAN_LOST)
+            yield _at_least(work, name, each.spearman, exact - MAX_SPEARMAN_LOST, model)
 
 
 def _of_images(bench: Bench) -> Iterator[Verdict]:
     work = f"cosine to fp32 of {len(bench.inputs.jpegs)} images, the lowest"
+    model = bench.fp32("image").manifest.model
     for precision, cosine in image_cosines(bench).items():
-        yield _at_least(work, bench.name_of(precision), cosine, MIN_IMAGE_COSINE)
+        yield _at_least(work, bench.name_of(precision), cosine, MIN_IMAGE_COSINE, model)
 
 
 def _vectors(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Mapping[Precision, Vectors]:
@@ -168,5 +186,5 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
     return ranks
 
 
-def _at_least(work: str, subject: str, figure: float, bound: float) -> Verdict:
-    return Verdict(work, subject, None, exactly(figure), "", bound, at_most=False)
+def _at_least(work: str, subject: str, figure: float, bound: float, model: str) -> Verdict:
+    return Verdict(work, subject, None, exactly(figure), "", bound, at_most=False, model=model)

@@ -21,7 +21,15 @@ ON_GPU = "-gpu"
 LONG = "-long"
 """Likewise of one that was measured at length: it stands beside that of the full size."""
 
+Role = Literal["ours", "peer", "limit"]
+"""Whose a figure is: this library's, another's, or what the machine can do."""
+
 Unit = Literal["ms", "/s", "x", "s", "MB", "GFLOP/s", "GOP/s", "GB/s", ""]
+
+
+def role_of(subject: str) -> Role:
+    """Whose a figure of this name is; a limit is told by its row alone."""
+    return "ours" if subject.startswith("ours") else "peer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,10 @@ class Row:
     """What the platform's own document says, in `unit`."""
     quality: float | None = None
     """Lowest cosine to our fp32 vectors of the same inputs."""
+    compared: int | None = None
+    """Of how many inputs."""
+    model: str | None = None
+    """Whose vectors the qualities are of: they mean nothing where its weights are untrained."""
     neighbours: float | None = None
     """Share of each instruction's ten nearest that are its nearest in fp32, too."""
     spearman: float | None = None
@@ -48,13 +60,23 @@ class Row:
     """Of what the machine can do: 1 is its limit."""
     limit: str | None = None
     """Which limit that is: of several, the nearest."""
-    is_limit: bool = False
-    """Whether this is what the machine can do, and nobody's figure."""
+    role: Role | None = None
+    """Whose it is where the subject does not tell: names of ours begin with `ours`."""
     turns: list[float] = field(default_factory=list)
     """The median of each turn, in `unit`, for comparing with another run."""
     derived: bool = False
     """Whether it is a difference of two other rows, which are compared in its place, or of so few
     moments that no two runs share it."""
+
+    @property
+    def whose(self) -> Role:
+        """Its role, by the subject where none is given."""
+        return self.role or role_of(self.subject)
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether this is what the machine can do, and nobody's figure."""
+        return self.role == "limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +92,8 @@ class Verdict:
     unit: Unit
     bound: float
     at_most: bool
+    model: str | None = None
+    """Whose vectors the figure is a quality of."""
 
     @property
     def passed(self) -> bool:
@@ -77,6 +101,15 @@ class Verdict:
         if self.at_most:
             return self.figure.median <= self.bound
         return self.figure.median >= self.bound
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether the bound is within the interval: another run may decide otherwise.
+
+        Of figures that are compared with another's alone, for theirs is an interval; others have
+        the range that they were seen in.
+        """
+        return self.against is not None and self.figure.low <= self.bound <= self.figure.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +136,8 @@ class Series:
     """The first quartile of each point's y; none where it was seen once."""
     high: list[float] = field(default_factory=list)
     """Likewise the third."""
+    labels: list[str] = field(default_factory=list)
+    """One for each point where its x does not say which it is; else none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +150,8 @@ class Findings:
     series: list[Series] = field(default_factory=list)
     inputs: str = ""
     """What was measured on, where it is not what the run was given."""
+    runs_on: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The packages that do a peer's work, with their versions, by the peer's name and version."""
 
     @classmethod
     def joined(cls, parts: "Iterable[Findings]") -> "Findings":
@@ -125,6 +162,7 @@ class Findings:
             findings.verdicts.extend(part.verdicts)
             findings.absences.extend(part.absences)
             findings.series.extend(part.series)
+            findings.runs_on.update(part.runs_on)
         return findings
 
 
@@ -145,12 +183,13 @@ class Result:
     """The share of all processors that other work took meanwhile, 0 to 1; None if unknown."""
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, with each verdict's outcome."""
+        """All of it, with each row's role and each verdict's outcome."""
         document = asdict(self)
-        for written, verdict in zip(
-            document["findings"]["verdicts"], self.findings.verdicts, strict=True
-        ):
-            written["passed"] = verdict.passed
+        found = document["findings"]
+        for written, row in zip(found["rows"], self.findings.rows, strict=True):
+            written["role"] = row.whose
+        for written, verdict in zip(found["verdicts"], self.findings.verdicts, strict=True):
+            written |= {"passed": verdict.passed, "within_noise": verdict.within_noise}
         return document
 
     def save(self, folder: Path) -> None:

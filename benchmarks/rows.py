@@ -47,7 +47,7 @@ def limit_rows(work: Work, standings: Sequence[Standing]) -> list[Row]:
         turns = [limit.amount(part) / seconds for seconds in timings.medians]
         figure = Spread(min(turns), max(turns), max(turns))
         what = f"this machine, {limit.unit}"
-        rows.append(Row(what, limit.figure, figure, limit.unit, is_limit=True, turns=turns))
+        rows.append(Row(what, limit.figure, figure, limit.unit, role="limit", turns=turns))
     return rows
 
 
@@ -67,7 +67,7 @@ def _row(
     unit: SpeedUnit,
 ) -> Row:
     timings, convert = standing.timings, CONVERSIONS[unit]
-    share, is_limit = nearest_limit(standing, standings), standing.quality is None
+    share, is_limit = nearest_limit(standing, standings), standing.agreement is None
     turns = timings.medians
     figure = Spread(min(turns), timings.best, max(turns)) if is_limit else timings.overall
     row = Row(
@@ -79,9 +79,13 @@ def _row(
         document=(document_ms(kind, bench.device) if unit == "ms" and not is_limit else None),
         share=share.value if share else None,
         limit=share.of if share else None,
-        is_limit=is_limit,
+        role="limit" if is_limit else None,
         turns=[convert(seconds) for seconds in turns],
     )
     if standing.precision is not None:
-        row = with_quality(row, bench, kind, standing.precision)
-    return replace(row, quality=standing.quality)  # of the same inputs as the peers'
+        return with_quality(row, bench, kind, standing.precision)
+    if standing.agreement is None:
+        return row
+    lowest, compared = standing.agreement
+    model = bench.fp32(kind).manifest.model
+    return replace(row, quality=lowest, compared=compared, model=model)

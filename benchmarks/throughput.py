@@ -1,7 +1,6 @@
 """Many inputs at once: vectors a second, beside the peers and the machine's limits."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import cycle, islice
 
 from benchmarks.bench import Bench
@@ -22,8 +21,9 @@ BATCHES = (1, 4, 16, 64)
 
 def run(bench: Bench) -> Findings:
     """Many inputs in one call: vectors a second, and the time by batch size."""
-    findings = [_instructions(bench), *([_images(bench)] if bench.size.images else [])]
-    return replace(Findings.joined(findings), inputs=findings[0].inputs)
+    return Findings.joined(
+        [_instructions(bench), *([_images(bench)] if bench.size.images else [])]
+    )
 
 
 def _instructions(bench: Bench) -> Findings:
@@ -80,7 +80,7 @@ def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:
         if not bench.on_gpu  # for which no ratio is set
         for verdict in _verdicts(work, each, standings)
     ]
-    return Findings(rows, verdicts, field.absences, inputs=field.measured_on)
+    return Findings(rows, verdicts, field.absences, runs_on=field.runs_on)
 
 
 def _verdicts(work: Work, ours: Standing, standings: Sequence[Standing]) -> Iterator[Verdict]:

@@ -113,7 +113,7 @@ def _shared(rows: list[Row], times: Mapping[str, Sequence[float]], limit: str | 
     return [
         replace(row, share=share, limit=limit)
         if row.subject == OURS
-        else replace(row, is_limit=row.subject == limit)
+        else replace(row, role="limit" if row.subject == limit else None)
         for row in rows
     ]
 

@@ -39,7 +39,8 @@ async def _contest(
         work = f"get_many of {len(vectors):,}, beside RedisVL"
         faster = ratio(times[store.name], times[OURS])
         verdict = Verdict(work, OURS, store.name, faster, "x", FASTER, at_most=False)
-    return Findings(latencies(work, times, echo.name), [verdict], [])
+    found, runs_on = latencies(work, times, echo.name), {store.name: store.on}
+    return Findings(found, [verdict], [], runs_on=runs_on)
 
 
 async def _in_turns(

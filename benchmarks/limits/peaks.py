@@ -50,7 +50,7 @@ class Peaks:
                 name,
                 in_unit(Spread(min(turns), min(turns), max(turns)), unit),
                 unit,
-                is_limit=True,
+                role="limit",
                 turns=[CONVERSIONS[unit](each) for each in turns],
             )
             for name, turns in self.seconds.items()

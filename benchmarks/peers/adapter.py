@@ -37,6 +37,13 @@ class Adapter:
     """The packages that do its work."""
     on_gpu: bool = True
     """Whether it can run on NVIDIA's."""
+    half_on_gpu: bool = False
+    """Whether it computes there in half precision, as its row then says."""
+
+    def name_in(self, place: Place, name: str) -> str:
+        """Its name in the tables, with what differs from fp32."""
+        half = self.half_on_gpu and place.device == "cuda"
+        return f"{name}, fp16" if half else name
 
 
 def in_batches(embed: Embed, size: int) -> Embed:

@@ -8,9 +8,9 @@ from benchmarks.peers.adapter import Adapter
 ORT, TORCH = ("onnxruntime",), ("torch", "transformers")
 
 ENCODERS: Mapping[tuple[str, str], Adapter] = {
-    ("text", "transformers"): Adapter("transformers", texts.transformers, TORCH),
+    ("text", "transformers"): Adapter("transformers", texts.transformers, TORCH, half_on_gpu=True),
     ("text", "sentence-transformers"): Adapter(
-        "sentence-transformers", texts.sentence_transformers, TORCH
+        "sentence-transformers", texts.sentence_transformers, TORCH, half_on_gpu=True
     ),
     ("text", "sentence-transformers (ONNX)"): Adapter(
         "sentence-transformers", texts.sentence_transformers_onnx, ORT
@@ -18,8 +18,10 @@ ENCODERS: Mapping[tuple[str, str], Adapter] = {
     ("text", "fastembed"): Adapter("fastembed", texts.fastembed_own, ORT),
     ("text", "fastembed (our graph)"): Adapter("fastembed", texts.fastembed_fused, ORT),
     ("text", "optimum-onnx ORTModel"): Adapter("optimum-onnx", texts.optimum, ORT),
-    ("text", "openvino"): Adapter("openvino", texts.openvino, (), on_gpu=False),
-    ("image", "transformers"): Adapter("transformers", images.transformers, TORCH),
+    ("text", "openvino (our graph)"): Adapter("openvino", texts.openvino, (), on_gpu=False),
+    ("image", "transformers"): Adapter(
+        "transformers", images.transformers, TORCH, half_on_gpu=True
+    ),
     ("image", "fastembed"): Adapter("fastembed", images.fastembed, ORT),
     ("image", "optimum-onnx ORTModel"): Adapter("optimum-onnx", images.optimum, ORT),
     ("image", "openvino"): Adapter("openvino", images.openvino, (), on_gpu=False),

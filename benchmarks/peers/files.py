@@ -20,7 +20,8 @@ def peer_files(artifact: Artifact, root: Path) -> Path:
     """A folder below `root` with what peers need of an fp32 artefact's model, made once.
 
     For texts the checkpoint, the tokenizer, a plain fp32 export, `model.onnx`, that ends before
-    the pooling, and our graph as `fused.onnx`. For images the PyTorch model, its processor's
+    the pooling, the same after optimum's optimisation, `optimized.onnx`, and our graph as
+    `fused.onnx`. For images the PyTorch model, its processor's
     settings, a plain fp32 export from `pixel_values`, and faster-clip's folder of downloads.
 
     Raises:
@@ -68,6 +69,19 @@ def _write_text_files(artifact: Artifact, folder: Path) -> None:
     names = ("input_ids", "attention_mask", "token_type_ids")
     inputs = {name: torch.ones(2, 8, dtype=torch.int64) for name in names}
     _export(network, inputs, "last_hidden_state", ("batch", "tokens"), folder)
+    _optimize(folder)
+
+
+def _optimize(folder: Path) -> None:
+    """Write `optimized.onnx` by optimum's O2: O3 approximates GELU, and O4 is for GPUs."""
+    from optimum.onnxruntime import ORTModelForFeatureExtraction, ORTOptimizer
+    from optimum.onnxruntime.configuration import AutoOptimizationConfig
+
+    model = ORTModelForFeatureExtraction.from_pretrained(folder, file_name="model.onnx")
+    with tempfile.TemporaryDirectory() as made:
+        config = AutoOptimizationConfig.O2()
+        ORTOptimizer.from_pretrained(model).optimize(config, made, file_suffix="O2")
+        shutil.copy(Path(made) / "model_O2.onnx", folder / "optimized.onnx")
 
 
 def _write_image_files(artifact: Artifact, folder: Path) -> None:

@@ -55,7 +55,7 @@ def transformers(folder: Path, place: Place) -> Embed:
 
 
 def optimum(folder: Path, place: Place) -> Embed:
-    """optimum's ORTModel on the plain fp32 export, after transformers' image processor."""
+    """optimum's ORTModel on the plain fp32 export, as its optimiser knows no CLIP tower alone."""
     processor = _processor(folder)
     model = import_module("optimum.onnxruntime").ORTModelForCustomTasks.from_pretrained(
         folder,
@@ -65,8 +65,7 @@ def optimum(folder: Path, place: Place) -> Embed:
     )
 
     def embed(images: list[Any]) -> Vectors:
-        pixels = processor([_opened(image) for image in images], return_tensors="np")
-        return _unit(model(**pixels)["image_embeds"])
+        return _unit(model(**_pixels(processor, images))["image_embeds"])
 
     return in_batches(embed, BATCH)
 
@@ -76,7 +75,7 @@ def openvino(folder: Path, place: Place) -> Embed:
     processor = _processor(folder)
 
     def pixels(images: list[Any]) -> dict[str, Any]:
-        return dict(processor([_opened(image) for image in images], return_tensors="np"))
+        return _pixels(processor, images)
 
     embed = openvino_graph(folder / "model.onnx", place, pixels, OPENVINO_BATCH)
     return lambda images: _unit(embed(images))
@@ -91,8 +90,20 @@ def faster_clip(folder: Path, place: Place) -> Embed:
 
 
 def _processor(folder: Path) -> Any:
-    # The fast one needs torchvision, whose wheels on PyPI load beside CUDA's PyTorch alone.
-    return import_module("transformers").CLIPImageProcessor.from_pretrained(folder)
+    """transformers' fast one where torchvision is at hand, whose wheels on PyPI load beside CUDA's
+    PyTorch alone."""
+    library = import_module("transformers")
+    try:
+        import_module("torchvision")
+    except (ImportError, RuntimeError):  # missing, or linked to another PyTorch
+        return library.CLIPImageProcessor.from_pretrained(folder)
+    return library.CLIPImageProcessorFast.from_pretrained(folder)
+
+
+def _pixels(processor: Any, images: list[Any]) -> dict[str, Any]:
+    """NumPy's: the fast processor makes PyTorch's alone."""
+    pixels = processor([_opened(image) for image in images], return_tensors="pt")
+    return {name: tensor.numpy() for name, tensor in pixels.items()}
 
 
 def _opened(image: bytes) -> Image.Image:

@@ -81,7 +81,7 @@ def compete(
         (scratch / "inputs").write_bytes(pickle.dumps(list(inputs)))
         try:
             python = environment.interpreter()
-            folder = peer_files(fp32(kind), ARTIFACTS / "bench-weights")
+            folder = peer_files(fp32(kind), ARTIFACTS / "bench-peer-files")
         except (PeerFailed, EmbeddingError, ImportError, BrokenProcessPool) as error:
             yield [], [*absences, *(Absence(f"{name} ({kind})", str(error)) for name in names)]
             return
@@ -94,7 +94,8 @@ def compete(
         for name, worker in started.items():
             try:
                 said = worker.heard()
-                peers.append(Peer(f"{name} {said['version']}", said["on"], worker, scratch))
+                called = ENCODERS[kind, name].name_in(place, name)
+                peers.append(Peer(f"{called} {said['version']}", said["on"], worker, scratch))
             except PeerFailed as error:
                 absences.append(Absence(f"{name} ({kind})", str(error)))
         yield peers, absences

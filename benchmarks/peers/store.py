@@ -17,6 +17,8 @@ class Store:
 
     name: str
     """With its version."""
+    on: dict[str, str]
+    """The packages that do its work, with their versions."""
     _worker: Worker
 
     def seconds(self, step: str) -> float:
@@ -53,4 +55,5 @@ def start_store(
         inputs.write(folder)
         module, log = "benchmarks.peers.store_worker", folder / "log"
         with start_worker(python, module, [name, url, scratch], log) as worker:
-            yield Store(f"{name} {worker.heard()['version']}", worker)
+            said = worker.heard()
+            yield Store(f"{name} {said['version']}", said["on"], worker)

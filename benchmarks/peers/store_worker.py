@@ -1,6 +1,7 @@
 """A store at work: `python -m benchmarks.peers.store_worker NAME URL FOLDER`.
 
-Speaks JSON, one object a line: `{"version": ...}` once it is up; then it answers
+Speaks JSON, one object a line: `{"version": ..., "on": {PACKAGE: VERSION}}`, the
+packages that do its work, once it is up; then it answers
 
     {"step": NAME, "query": NUMBER}   with  {"seconds": ..., "found": [...] of a search}
 
@@ -21,8 +22,9 @@ def main() -> None:
     """Answer until standard input ends."""
     name, url, folder = sys.argv[1:]
     with answers_alone() as answer:
-        steps = STORES[name](url, StoreInputs.read(Path(folder)))
-        answer({"version": version(name)})
+        adapter = STORES[name]
+        steps = adapter.start(url, StoreInputs.read(Path(folder)))
+        answer({"version": version(name), "on": {each: version(each) for each in adapter.on}})
         for line in sys.stdin:
             request = json.loads(line)
             start = time.perf_counter()

@@ -44,7 +44,7 @@ class StoreInputs:
 
 
 def vecs(url: str, inputs: StoreInputs) -> Steps:
-    """Supabase's vecs: `reset`, `insert`, `index`, `search`."""
+    """Supabase's vecs, with psycopg2: `reset`, `insert`, `index`, `search`."""
     library = import_module("vecs")
     client = library.create_client(url.replace("postgresql:", "postgresql+psycopg2:", 1))
     vectors = inputs.vectors.tolist()
@@ -139,9 +139,17 @@ def redisvl(url: str, inputs: StoreInputs) -> Steps:
     return {"store": lambda _: cache.mset(items), "find": find}
 
 
-STORES: Mapping[str, Callable[[str, StoreInputs], Steps]] = {
-    "vecs": vecs,
-    "langchain-postgres": langchain_postgres,
-    "redisvl": redisvl,
+@dataclass(frozen=True, slots=True)
+class StoreAdapter:
+    """How to start a store on a server, and the packages that do its work."""
+
+    start: Callable[[str, StoreInputs], Steps]
+    on: tuple[str, ...]
+
+
+STORES: Mapping[str, StoreAdapter] = {
+    "vecs": StoreAdapter(vecs, ("psycopg2-binary", "SQLAlchemy", "pgvector")),
+    "langchain-postgres": StoreAdapter(langchain_postgres, ("asyncpg", "SQLAlchemy", "pgvector")),
+    "redisvl": StoreAdapter(redisvl, ("redis",)),
 }
 """By the name of the package."""

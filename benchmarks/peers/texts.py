@@ -54,10 +54,10 @@ def sentence_transformers(folder: Path, place: Place) -> Embed:
 
 
 def sentence_transformers_onnx(folder: Path, place: Place) -> Embed:
-    """sentence-transformers with its ONNX backend on the plain export."""
+    """sentence-transformers with its ONNX backend on the export that optimum optimised (O2)."""
     options = {
         "provider": place.provider,
-        "file_name": "model.onnx",
+        "file_name": "optimized.onnx",
         "session_options": session_options(place.threads),
     }
     return _sentence_transformers(folder, place, backend="onnx", model_kwargs=options)
@@ -83,10 +83,10 @@ def _sentence_transformers(
 
 
 def optimum(folder: Path, place: Place) -> Embed:
-    """optimum's ORTModel on the plain export, with transformers' tokenizer; mean pooling."""
+    """optimum's ORTModel on the export that it optimised (O2), after transformers' tokenizer."""
     model = import_module("optimum.onnxruntime").ORTModelForFeatureExtraction.from_pretrained(
         folder,
-        file_name="model.onnx",
+        file_name="optimized.onnx",
         provider=place.provider,
         session_options=session_options(place.threads),
     )

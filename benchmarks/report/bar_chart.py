@@ -25,6 +25,7 @@ def _item(bar: Bar, bars: Bars) -> Markup:
         {"class": bar.kind},
         tag("span", {"class": "name"}, bar.name),
         tag("span", {"class": "value"}, bar.text),
+        tag("span", {"class": "soft"}, bar.note) if bar.note else "",
         tag("svg", {"height": HEIGHT, "aria-hidden": "true"}, *marks),
     )
 

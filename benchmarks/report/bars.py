@@ -1,13 +1,13 @@
 """One work's figures beside each other, the best first, and the scale they are drawn to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.report.contenders import Kind, kind_of, limits
+from benchmarks.report.contenders import limits, role_in
 from benchmarks.report.weights import cosine
-from benchmarks.report.words import quantity, share, spread_range
-from benchmarks.results import Result, Row, Unit
+from benchmarks.report.words import kept, number, quantity, share, spread_range
+from benchmarks.results import Result, Role, Row, Unit
 from benchmarks.spread import Spread, exactly
 
 DOCUMENT = "platform document"
@@ -18,11 +18,13 @@ class Bar:
     """One figure."""
 
     name: str
-    kind: Kind | Literal["document"]
+    kind: Role | Literal["document"]
     figure: Spread
     text: str
     label: str
     """What it says when pointed at."""
+    note: str = ""
+    """What it is worth, and how near to the machine's limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Bars:
     top: float
     """Where the scale ends: the longest bar is a contender's, and a limit may lie beyond it."""
 
-    def has(self, kind: Kind | Literal["document"]) -> bool:
+    def has(self, kind: Role | Literal["document"]) -> bool:
         """Whether one is of this kind."""
         return any(bar.kind == kind for bar in self.bars)
 
@@ -51,7 +53,7 @@ class Bars:
 def bars_of(rows: Sequence[Row], result: Result) -> Bars:
     """A bar for each row, in one unit, and one for what the platform's document says."""
     machine, unit = limits(result.findings), rows[0].unit
-    bars = [_bar(row, kind_of(row.subject, machine), result) for row in rows]
+    bars = [_bar(row, role_in(row, machine), result) for row in rows]
     top = max(max(bar.figure.high, bar.figure.median) for bar in bars if bar.kind != "limit")
     said = {row.document for row in rows if row.document is not None}
     bars += [_document(figure, unit) for figure in said]
@@ -59,9 +61,10 @@ def bars_of(rows: Sequence[Row], result: Result) -> Bars:
     return Bars(bars, top or 1)
 
 
-def _bar(row: Row, kind: Kind, result: Result) -> Bar:
+def _bar(row: Row, kind: Role, result: Result) -> Bar:
     text = quantity(row.figure.median, row.unit)
-    return Bar(row.subject, kind, row.figure, text, _label(row, text, result))
+    note = " · ".join(_worth(row, result))
+    return Bar(row.subject, kind, row.figure, text, _label(row, text, result), note)
 
 
 def _document(figure: float, unit: Unit) -> Bar:
@@ -75,8 +78,18 @@ def _label(row: Row, text: str, result: Result) -> str:
         lines.append(f"range {spread} {row.unit}".strip())
     if row.p90 is not None:
         lines.append(f"p90 {quantity(row.p90, row.unit)}")
-    if row.share is not None:
-        lines.append(share(row))
+    return "\n".join([*lines, *_worth(row, result)])
+
+
+def _worth(row: Row, result: Result) -> Iterator[str]:
+    """Its qualities and its share of the limit, in words; those that it has."""
     if row.quality is not None:
-        lines.append(f"cosine {cosine(row, result)}")
-    return "\n".join(lines)
+        yield f"cosine {cosine(row, result)}"
+    if row.neighbours is not None:
+        yield f"{kept(row)} of neighbours"
+    if row.spearman is not None:
+        yield f"Spearman {number(row.spearman, '')}"
+    if row.recall is not None:
+        yield f"recall {number(row.recall, '')}"
+    if row.share is not None:
+        yield share(row)

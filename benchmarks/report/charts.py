@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from benchmarks.report.bar_chart import bar_chart
 from benchmarks.report.bars import Bars, bars_of
-from benchmarks.report.contenders import is_ours
 from benchmarks.report.curves import by_chart, series_grid, title_of
 from benchmarks.report.figure import Figure, facts
 from benchmarks.report.image_cost import CHART as IMAGE_COST
@@ -77,7 +76,7 @@ def _is_difference(row: Row) -> bool:
 def _comparable(rows: Sequence[Row]) -> bool:
     """Shares and cosines would look all alike as bars."""
     measured = all(math.isfinite(row.figure.median) for row in rows)
-    ours = [is_ours(row.subject) for row in rows]
+    ours = [row.whose == "ours" for row in rows]
     return any(ours) and not all(ours) and rows[0].unit != "" and measured
 
 

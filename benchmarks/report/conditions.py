@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from benchmarks.contest import COMPARED
 from benchmarks.machine import Machine
 from benchmarks.report.grid import Grid
 from benchmarks.report.weights import untrained_models
@@ -12,10 +11,13 @@ METHOD = (
     "Figures are medians unless their name says otherwise; recall is the mean of all queries. The "
     "range is from the first to the third quartile; for a ratio or a difference of two contenders "
     "it is the median's 99 % confidence interval over the turns, and for recall and memory over "
-    "calls the lowest and the highest. Where others stand beside ours, they take turns with it on "
-    "the same inputs, never two at once; models have the same weights and as many threads as "
-    f"there are CPUs. Cosine is the lowest of {COMPARED} inputs' to our fp32 vectors; neighbours "
-    "kept is the share of each instruction's ten nearest that are its nearest in fp32, too."
+    "calls the lowest and the highest. A verdict whose interval holds its bound is within the "
+    "noise: another run may decide otherwise. Where others stand beside ours, they take turns "
+    "with it on the same inputs, never two at once; models have the same weights and as many "
+    "threads as there are CPUs. Cosine is the lowest to our fp32 vectors, with the number of "
+    "inputs it is of: all that are at hand for ours, a few for peers, whose weights are the same; "
+    "neighbours kept is the share of each instruction's ten nearest that are its nearest in fp32, "
+    "too."
 )
 CARRIED_OVER = "its cosines are those of seeded weights, which do not carry over to trained ones"
 

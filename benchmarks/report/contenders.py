@@ -1,16 +1,13 @@
 """Who a figure belongs to: ours, a peer, or the machine itself."""
 
 from collections.abc import Set
-from typing import Literal
 
-from benchmarks.results import Findings
-
-Kind = Literal["ours", "peer", "limit"]
+from benchmarks.results import Findings, Role, Row, role_of
 
 
 def is_ours(subject: str) -> bool:
-    """Whether this library's figure is called so."""
-    return subject.startswith("ours")
+    """Whether this library's line is called so."""
+    return role_of(subject) == "ours"
 
 
 def limits(findings: Findings) -> Set[str]:
@@ -19,8 +16,6 @@ def limits(findings: Findings) -> Set[str]:
     return marked | {row.limit for row in findings.rows if row.limit is not None}
 
 
-def kind_of(subject: str, machine: Set[str]) -> Kind:
-    """Which of the three it is; `machine` are the names of its limits."""
-    if subject in machine:
-        return "limit"
-    return "ours" if is_ours(subject) else "peer"
+def role_in(row: Row, machine: Set[str]) -> Role:
+    """Whose it is; `machine` are the names of its limits."""
+    return "limit" if row.subject in machine else row.whose

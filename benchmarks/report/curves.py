@@ -1,8 +1,9 @@
 """The series of a chart: what the chart is called, and its data as a table."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 from benchmarks.report.contenders import is_ours
 from benchmarks.report.grid import Grid
@@ -20,6 +21,8 @@ class Title:
     """Whether x counts what went on evenly, such as calls one after the other."""
     from_zero: bool = False
     """Whether y is to be seen in its true proportion."""
+    label: str = "point"
+    """What the labels of its points are values of."""
 
 
 TITLES: Mapping[str, Title] = {
@@ -31,7 +34,9 @@ TITLES: Mapping[str, Title] = {
     ),
     "recall-ef-search": Title(
         "Recall against latency",
-        "One point for each hnsw.ef_search, growing to the right; up and to the left is better.",
+        "A point for each hnsw.ef_search, whose value stands beside it; up and to the left is "
+        "better.",
+        label="hnsw.ef_search",
     ),
     "concurrency-throughput": Title(
         "Throughput against callers", "Each caller waits for its vector before it asks again."
@@ -69,21 +74,37 @@ def by_chart(series: Sequence[Series]) -> dict[str, list[Series]]:
     """The series of each chart, ours first, with the points that can be drawn."""
     charts: dict[str, list[Series]] = {}
     for each in sorted(series, key=lambda each: not is_ours(each.subject)):
-        places = [n for n, point in enumerate(each.points) if all(map(math.isfinite, point))]
-        if places:
-            drawn = replace(
+        drawn = [all(map(math.isfinite, point)) for point in each.points]
+        if any(drawn):
+            kept = replace(
                 each,
-                points=[each.points[n] for n in places],
-                low=[each.low[n] for n in places if each.low],
-                high=[each.high[n] for n in places if each.high],
+                points=list(compress(each.points, drawn)),
+                labels=list(compress(each.labels, drawn)),
+                low=list(compress(each.low, drawn)),
+                high=list(compress(each.high, drawn)),
             )
-            charts.setdefault(each.chart, []).append(drawn)
+            charts.setdefault(each.chart, []).append(kept)
     return charts
 
 
+def labelled(series: Series) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Its points with their labels, which are empty where it has none."""
+    yield from zip(series.labels or [""] * len(series.points), series.points, strict=True)
+
+
 def series_grid(series: Sequence[Series]) -> Grid:
-    """A row for each x and a column for each subject where they share their x; else x and y."""
-    title = f"{title_of(series[0].chart).name}: {series[0].y}"
+    """A row for each x and a column for each subject where they share their x; else x and y.
+
+    Labelled points have their labels before them.
+    """
+    known = title_of(series[0].chart)
+    title = f"{known.name}: {series[0].y}"
+    if any(each.labels for each in series):
+        return Grid(
+            title,
+            (known.label, series[0].x, series[0].y),
+            {each.subject: _labelled(each) for each in series},
+        )
     chosen = sorted({x for each in series for x, _ in each.points})
     if all(len(each.points) > len(chosen) / 2 for each in series):
         columns = [series[0].x, *[each.subject for each in series]]
@@ -94,6 +115,10 @@ def series_grid(series: Sequence[Series]) -> Grid:
         each.subject: [[rounded(x), rounded(y)] for x, y in each.points] for each in series
     }
     return Grid(title, (series[0].x, series[0].y), sections)
+
+
+def _labelled(series: Series) -> list[list[str]]:
+    return [[label, rounded(x), rounded(y)] for label, (x, y) in labelled(series)]
 
 
 def _cell(points: Mapping[float, float], x: float) -> str:

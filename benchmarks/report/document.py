@@ -88,7 +88,7 @@ def _cells(call: Call, *, missing: str) -> list[str]:
         model.name,
         str(model.dimension),
         call.precision,
-        call.cosine,
+        call.cosine.replace(" (", "\n("),  # on a line of its own, for eleven columns to fit
         kept(call.row),
         *on_cpu,
         f"~{CPU_MS[model.kind]:g} ms",

@@ -7,8 +7,9 @@ from benchmarks.report.grid import Grid
 from benchmarks.report.html_table import html_table
 from benchmarks.report.markup import Attributes, Markup, joined, tag
 
-SLOTS = 8
-"""Colours and shapes there are for the lines of one chart."""
+SLOTS = 12
+"""Colours and shapes there are for the lines of one chart; with more lines, the first is ours
+alone, and the others share theirs."""
 
 # Drawn around the origin, as wide as high; the first for ours.
 SHAPES = (
@@ -20,6 +21,10 @@ SHAPES = (
     "M-5-1.7H-1.7V-5H1.7V-1.7H5V1.7H1.7V5H-1.7V1.7H-5Z",
     "M-5-4-4-5 0-1 4-5 5-4 1 0 5 4 4 5 0 1-4 5-5 4-1 0Z",
     "M0-5 1.5-1.5 5 0 1.5 1.5 0 5-1.5 1.5-5 0-1.5-1.5Z",
+    "M-5-5H5L1 0 5 5H-5L-1 0Z",
+    "M-5.5-2H5.5V2H-5.5Z",
+    "M-2-5.5H2V5.5H-2Z",
+    "M-5-5 0-1 5-5V5L0 1-5 5Z",
 )
 
 
@@ -34,12 +39,16 @@ class Look:
     @property
     def colour(self) -> str:
         """Its class."""
-        return f"colour-{self.number % SLOTS + 1}{' muted' if self.muted else ''}"
+        return f"colour-{self._slot}{' muted' if self.muted else ''}"
 
     @property
     def shape(self) -> str:
         """Of its marks, as a reference."""
-        return f"#shape-{self.number % SLOTS + 1}"
+        return f"#shape-{self._slot}"
+
+    @property
+    def _slot(self) -> int:
+        return 1 if self.number == 0 else (self.number - 1) % (SLOTS - 1) + 2
 
 
 @dataclass(frozen=True, slots=True)

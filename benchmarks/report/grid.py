@@ -8,7 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-COLOURS = {"pass": "[green]pass[/]", "FAIL": "[bold red]FAIL[/]"}
+OUTCOMES = {
+    "pass": "pass",
+    "pass within the noise": "pass",
+    "FAIL": "FAIL",
+    "FAIL within the noise": "FAIL",
+}
+"""What a verdict's cell says, and what that comes to."""
+COLOURS = {"pass": "green", "FAIL": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Grid:
                 no_wrap=not word and number < len(self.columns) - 1,
             )
         for cells in rows:
-            table.add_row(*[COLOURS.get(cell, escape(cell)) for cell in cells])
+            table.add_row(*map(_coloured, cells))
         return table
 
     def for_markdown(self) -> str:
@@ -64,6 +71,10 @@ def sections(rows: Sequence[tuple[str, list[str]]]) -> dict[str, list[list[str]]
     for heading, cells in rows:
         found[heading].append(cells)
     return found
+
+
+def _coloured(cell: str) -> str:
+    return f"[{COLOURS[OUTCOMES[cell]]}]{cell}[/]" if cell in OUTCOMES else escape(cell)
 
 
 def _cell(text: str) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from benchmarks.report.grid import Grid
+from benchmarks.report.grid import OUTCOMES, Grid
 from benchmarks.report.markup import Attributes, Markup, tag
 
-VERDICTS = {"pass": "✓ pass", "FAIL": "✗ FAIL"}
+SIGNS = {"pass": "✓", "FAIL": "✗"}
 
 
 def html_table(grid: Grid) -> Markup:
@@ -42,8 +42,8 @@ def _row(cells: Sequence[str], grid: Grid) -> Markup:
 
 def _cell(cell: str, number: int, grid: Grid) -> Markup:
     named = {"data-column": grid.columns[number]} if grid.wide else {}
-    if cell in VERDICTS:
-        return tag("td", {"class": cell.lower(), **named}, VERDICTS[cell])
+    if outcome := OUTCOMES.get(cell):
+        return tag("td", {"class": outcome.lower(), **named}, f"{SIGNS[outcome]} {cell}")
     return tag("td", {**_kind(number, grid), **named}, cell)
 
 

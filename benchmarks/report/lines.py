@@ -6,7 +6,7 @@ Whatever lies on the x axis is placed in percent; only the lines themselves are 
 from collections.abc import Sequence
 
 from benchmarks.report.contenders import is_ours
-from benchmarks.report.curves import Title
+from benchmarks.report.curves import Title, labelled
 from benchmarks.report.figure import Look, dot, legend, mark
 from benchmarks.report.markup import Attributes, Markup, joined, percent, tag
 from benchmarks.report.scale import Scale, scale_from_zero, scale_over, scale_through
@@ -14,6 +14,8 @@ from benchmarks.report.words import rounded
 from benchmarks.results import Series
 
 HEIGHT = 240
+ASIDE, BELOW = 7, 15
+"""Pixels from the middle of a mark to its label, where a line that rises leaves room."""
 ROOMY = 20
 """So many points of a line have room for their shapes on a phone."""
 
@@ -34,7 +36,7 @@ def line_chart(series: Sequence[Series], title: Title) -> Markup:
         *[_horizontal(y, tick) for tick in y.ticks],
         *[_ranges(each, looks[each.subject], x, y) for each in ours_last],
         *[_line(each, looks[each.subject], x, y) for each in ours_last],
-        *[_marks(each, looks[each.subject], x, y) for each in ours_last],
+        *[_marks(each, looks[each.subject], x, y, title) for each in ours_last],
     )
     return joined(
         legend(looks, shapes=True),
@@ -102,19 +104,20 @@ def _ranges(series: Series, look: Look, x: Scale, y: Scale) -> Markup:
     return joined(*drawn)
 
 
-def _marks(series: Series, look: Look, x: Scale, y: Scale) -> Markup:
+def _marks(series: Series, look: Look, x: Scale, y: Scale, title: Title) -> Markup:
     draw = mark if len(series.points) <= ROOMY else dot
-    return joined(
-        *[
-            draw(
-                look,
-                percent(x.share(a)),
-                f"{_down(y, b):.2f}",
-                f"{series.subject}\n{series.x}: {rounded(a)}\n{series.y}: {rounded(b)}",
-            )
-            for a, b in series.points
-        ]
-    )
+    marks = []
+    for label, (a, b) in labelled(series):
+        across, down = percent(x.share(a)), _down(y, b)
+        named = [f"{title.label}: {label}"] if label else []
+        values = [f"{series.x}: {rounded(a)}", f"{series.y}: {rounded(b)}"]
+        marks.append(
+            draw(look, across, f"{down:.2f}", "\n".join([series.subject, *named, *values]))
+        )
+        if label:
+            aside: Attributes = {"x": across, "y": down, "dx": ASIDE, "dy": BELOW}
+            marks.append(tag("text", aside, label))
+    return joined(*marks)
 
 
 def _down(scale: Scale, value: float) -> float:

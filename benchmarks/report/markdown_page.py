@@ -8,6 +8,7 @@ from benchmarks.report.grid import Grid
 from benchmarks.report.page import describe_run
 from benchmarks.report.peers import NOTE, peers
 from benchmarks.report.tables import grids
+from benchmarks.report.verdicts import reached, verdicts
 from benchmarks.report.words import title_of_suite
 from benchmarks.results import Result
 
@@ -28,13 +29,17 @@ def _blocks(results: Sequence[Result]) -> Iterator[str]:
     yield method(results)
     if table := document_table(results):
         yield from _block(table, "##")
+    if (missed := verdicts(results, missed_only=True)).sections:
+        yield "## Missed targets"
+        yield reached([verdict for result in results for verdict in result.findings.verdicts])
+        yield missed.for_markdown()
     for result in results:
         yield f"## {title_of_suite(result.suite)}"
         yield describe_run(result)
         for grid in grids(result):
             yield from _block(grid, "###")
     yield from _block(conditions(results), "##")
-    yield from _block(peers(), "##")
+    yield from _block(peers(results), "##")
     yield NOTE
 
 

@@ -19,7 +19,7 @@ from benchmarks.report.markup import Markup, joined, tag
 from benchmarks.report.peers import NOTE, peers
 from benchmarks.report.tables import figures, not_measured
 from benchmarks.report.tiles import tiles
-from benchmarks.report.verdicts import verdicts
+from benchmarks.report.verdicts import reached, verdicts
 from benchmarks.report.words import capitalized, title_of_suite
 from benchmarks.results import Result, quoted
 
@@ -67,7 +67,7 @@ def _parts(results: Sequence[Result]) -> Iterator[tuple[str, Markup]]:
         joined(
             tag("p", {"class": "soft"}, method(results)),
             _card(conditions(results)),
-            _card(peers(), heading="How peers are set up", note=NOTE),
+            _card(peers(results), heading="How peers are set up", note=NOTE),
         ),
     )
 
@@ -107,9 +107,8 @@ def _card(grid: Grid, heading: str = "", note: str = "") -> Markup:
 def _summary(results: Sequence[Result]) -> Markup:
     found = [verdict for result in results for verdict in result.findings.verdicts]
     missed = [verdict for verdict in found if not verdict.passed]
-    reached = f" {len(found) - len(missed)} of {len(found)} targets reached." if found else ""
     return joined(
-        tag("p", {}, f"Measured on {machine_names(results)}.{reached}"),
+        tag("p", {}, f"Measured on {machine_names(results)}. {reached(found)}".strip()),
         _fold(f"{len(missed)} missed", verdicts(results, missed_only=True)) if missed else "",
     )
 

@@ -1,26 +1,46 @@
-"""How the peers of the models are set up, as their adapters say."""
+"""How the peers are set up, as their adapters say, and what they ran on."""
 
 import inspect
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.peers.encoders import ENCODERS
+from benchmarks.peers.stores import STORES
 from benchmarks.report.grid import Grid, sections
+from benchmarks.results import Result
 
 NOTE = (
-    "Each peer runs in a process of its own, as its documentation recommends. On a CPU all but "
-    "faster-clip compute in fp32; openvino is told to, as it would choose bfloat16 by itself."
+    "Each peer runs in a process of its own, as its documentation recommends; redis-py and "
+    "asyncpg run in ours, with the packages under Measured on. On a CPU all but faster-clip "
+    "compute in fp32; openvino is told to, as it would choose bfloat16 by itself. fastembed's "
+    "option `parallel` starts its processes anew in every call, which takes seconds that cannot "
+    "be left out, so it is not used."
 )
 HEADINGS = {"text": "instructions", "image": "images"}
 """By kind of input."""
 
 
-def peers() -> Grid:
-    """A row for each peer: its package on PyPI, and what it loads."""
+def peers(results: Sequence[Result]) -> Grid:
+    """A row for each peer: its package on PyPI, what it loads, and the versions it ran on."""
+    runs_on = {name: on for each in results for name, on in each.findings.runs_on.items()}
     rows = [
-        (HEADINGS[kind], [name, adapter.package, _summary(adapter.load)])
-        for (kind, name), adapter in ENCODERS.items()
+        (heading, [name, package, _summary(load), _versions(name, runs_on)])
+        for heading, name, package, load in _adapters()
     ]
-    columns = ("peer", "package", "set up as")
-    return Grid("How peers are set up", columns, sections(rows), words=3)
+    columns = ("peer", "package", "set up as", "ran on")
+    return Grid("How peers are set up", columns, sections(rows), words=4)
+
+
+def _adapters() -> Iterator[tuple[str, str, str, object]]:
+    for (kind, name), encoder in ENCODERS.items():
+        yield HEADINGS[kind], name, encoder.package, encoder.load
+    for name, store in STORES.items():
+        yield "cache and search", name, name, store.start
+
+
+def _versions(name: str, runs_on: Mapping[str, Mapping[str, str]]) -> str:
+    """Nothing where it was not measured, or needs no other package."""
+    found = (on for named, on in runs_on.items() if named.rpartition(" ")[0] == name)
+    return ", ".join(f"{package} {version}" for package, version in next(found, {}).items())
 
 
 def _summary(load: object) -> str:

@@ -22,6 +22,16 @@ def verdicts(results: Sequence[Result], *, missed_only: bool = False) -> Grid:
     return Grid("Verdicts", COLUMNS, sections(rows), wide=True)
 
 
+def reached(found: Sequence[Verdict]) -> str:
+    """How many are, in a sentence; nothing where there are no targets."""
+    if not found:
+        return ""
+    passed = sum(verdict.passed for verdict in found)
+    close = sum(verdict.within_noise for verdict in found)
+    noise = f", {close} of the verdicts within the noise" if close else ""
+    return f"{passed} of {len(found)} targets reached{noise}."
+
+
 def is_share(verdict: Verdict, machine: Set[str]) -> bool:
     """Whether it tells how much of a limit of the machine is reached."""
     return verdict.unit == "x" and verdict.against in machine
@@ -31,6 +41,8 @@ def _cells(verdict: Verdict, result: Result) -> list[str]:
     machine = limits(result.findings)
     show = _percent if is_share(verdict, machine) else _plain
     outcome = "pass" if verdict.passed else "FAIL"
+    if verdict.within_noise:
+        outcome += " within the noise"
     figure, bound, spread = show(verdict, result)
     sign = "≤" if verdict.at_most else "≥"
     return [_meaning(verdict, machine), outcome, figure, f"{sign} {bound}", spread]

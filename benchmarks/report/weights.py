@@ -4,13 +4,8 @@ from collections.abc import Sequence
 
 from benchmarks.report.words import quantity
 from benchmarks.results import Result, Row, Verdict
-from vla_embeddings.models import CLIP_IMAGE, MINILM
 
 UNTRAINED = "untrained"
-OF_IMAGES = ("image", "JPEG", CLIP_IMAGE.name)
-"""One of them is in the name of every work on images."""
-COSINE = "cosine"
-"""Begins the name of every work whose figures are cosines."""
 
 
 def untrained_models(results: Sequence[Result]) -> list[str]:
@@ -19,17 +14,22 @@ def untrained_models(results: Sequence[Result]) -> list[str]:
 
 
 def cosine(row: Row, result: Result) -> str:
-    """The row's quality, marked where the weights are untrained; nothing where it has none."""
-    return "" if row.quality is None else _marked(f"{row.quality:.4f}", row.work, result)
+    """The row's quality and of how many inputs it is the lowest; nothing where it has none.
+
+    Marked where the weights are untrained.
+    """
+    if row.quality is None:
+        return ""
+    inputs = "" if row.compared is None else f" of {row.compared:,}"
+    return _marked(f"{row.quality:.4f}{inputs}", row.model, result)
 
 
 def figure_of(found: Row | Verdict, result: Result) -> str:
-    """The median and its unit; a cosine is marked likewise."""
+    """The median and its unit; one that is a quality itself is marked likewise."""
     text = quantity(found.figure.median, found.unit)
-    return _marked(text, found.work, result) if found.work.startswith(COSINE) else text
+    return _marked(text, found.model, result) if found.unit == "" else text
 
 
-def _marked(quality: str, work: str, result: Result) -> str:
-    model = CLIP_IMAGE if any(word in work for word in OF_IMAGES) else MINILM
-    untrained = result.weights.get(model.name) == UNTRAINED
+def _marked(quality: str, model: str | None, result: Result) -> str:
+    untrained = model is not None and result.weights.get(model) == UNTRAINED
     return f"{quality} ({UNTRAINED})" if untrained else quality

@@ -20,7 +20,8 @@ async def ef_search_work(bench: SearchBench) -> Findings:
         searches = await in_turns(asks, bench.truths, bench)
     rows = [_row(each, searches) for each in EF_SEARCH]
     points = [(row.figure.median, row.recall or 0.0) for row in rows]
-    series = Series("recall-ef-search", OURS, "ms", f"recall@{TOP_K}", points)
+    labels = list(map(str, EF_SEARCH))
+    series = Series("recall-ef-search", OURS, "ms", f"recall@{TOP_K}", points, labels=labels)
     return Findings(rows, [], [], [series])
 
 

@@ -45,8 +45,9 @@ async def _contest(name: str, environment: PeerEnvironment, bench: SearchBench) 
             Verdict(work, OURS, store.name, ratio(times[store.name], times[OURS]), "x", 1, False)
             for work, times in ((insert, inserts), (search, searches.times))
         ]
-    rows = [*rates(insert, inserts, count, bench.echo.name), *searches.rows(search)]
-    return Findings(rows, verdicts, [])
+    limit = bench.echo.name
+    rows = [*rates(insert, inserts, count, limit), *searches.rows(search)]
+    return Findings(rows, verdicts, [], runs_on={store.name: store.on})
 
 
 async def _inserts(store: Store, bench: SearchBench) -> dict[str, list[float]]:

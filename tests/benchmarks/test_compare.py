@@ -134,7 +134,7 @@ def test_the_command_lists_what_is_worse_and_its_exit_status_is_1(tmp_path: Path
 def test_the_commands_json_has_every_figure(tmp_path: Path) -> None:
     old = save(simulated_run(1), tmp_path / "old")
     answer = CliRunner().invoke(cli.app, ["compare", str(old), str(old), "--json"])
-    changes = json.loads(answer.stdout)
+    changes = json.loads(answer.stdout)["changes"]
     assert {change["judgement"] for change in changes} == {"same"}
     assert {"suite", "work", "old", "new", "ratio", "machine", "noise"} <= changes[0].keys()
     assert changes[0]["ratio"] == 1

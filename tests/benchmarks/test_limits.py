@@ -114,7 +114,7 @@ def test_a_curve_shows_the_median_of_warm_calls_between_their_quartiles() -> Non
     turn = (cold, *warm, cold, *(2 * each for each in warm))
     timings = Timings("ours fp32", (turn, turn))
     parts = {1.0: slice(0, 1), 8.0: slice(0, 8)}
-    [line] = curves("latency-batch", "instructions", parts, [Standing(timings, "fp32", 1.0)])
+    [line] = curves("latency-batch", "instructions", parts, [Standing(timings, "fp32", (1.0, 16))])
     assert np.array(line.points) == pytest.approx(np.array([(1.0, 2.5), (8.0, 40.0)]))
     assert line.low == pytest.approx([1.75, 28.0])
     assert line.high == pytest.approx([3.25, 52.0])

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.bench import Bench
 from benchmarks.contest import contest
+from benchmarks.peers.adapter import Place
 from benchmarks.peers.backends import require_cuda
 from benchmarks.peers.encoders import ENCODERS
 from benchmarks.peers.environment import (
@@ -48,15 +49,15 @@ def test_peers_that_are_installed_here_make_the_same_vectors_and_say_what_they_r
     with contest(here, "text", bench.inputs.instructions[:40]) as field:
         quality = {
             each.name.rpartition(" ")[0]: cosine
-            for each, cosine in zip(field.embedders, field.qualities, strict=True)
+            for each, (cosine, _) in zip(field.embedders, field.agreements, strict=True)
         }
         seconds = [each.seconds([slice(0, 1), slice(0, 40)]) for each in field.embedders]
     installed = {"transformers", "optimum-onnx ORTModel"}  # by the export
     assert installed <= quality.keys()
     assert all(quality[name] > 0.9999 for name in installed)
     assert all(len(each) == 2 for each in seconds)
-    assert "torch " in field.measured_on
-    assert "onnxruntime " in field.measured_on
+    packages = {package for on in field.runs_on.values() for package in on}
+    assert {"torch", "transformers", "onnxruntime"} <= packages
 
 
 def test_a_peer_for_cpus_alone_is_absent_on_a_gpu(bench: Bench) -> None:
@@ -66,6 +67,12 @@ def test_a_peer_for_cpus_alone_is_absent_on_a_gpu(bench: Bench) -> None:
         reasons = {each.contender: each.reason for each in absences}
     assert reasons["openvino (image)"] == "has no support for NVIDIA's GPUs"
     assert reasons["fastembed (image)"] == "cannot be installed: no network"
+
+
+def test_a_peer_that_computes_in_half_precision_on_a_gpu_is_called_so() -> None:
+    adapter = ENCODERS["text", "transformers"]
+    assert adapter.name_in(Place("cuda", 2), "transformers") == "transformers, fp16"
+    assert adapter.name_in(Place("cpu", 2), "transformers") == "transformers"
 
 
 def test_a_session_that_was_left_to_the_cpu_is_not_taken_for_one_on_a_gpu(

@@ -47,6 +47,47 @@ def test_every_suite_finds_figures_of_ours(name: str, find: Find) -> None:
     assert set(named.values()) == {1}  # what runs are compared by
 
 
+PEERS = {
+    "CREATE INDEX, default settings",
+    "asyncpg COPY and UPDATE FROM",
+    "asyncpg copy_records_to_table",
+    "asyncpg executemany",
+    "asyncpg fetch, same SQL",
+    "asyncpg unnest, 2,000 at a time",
+    "embeddings off",
+    "redis-py GET",
+    "redis-py MGET + np.frombuffer",
+    "redis-py pipeline of SET",
+    "threshold in WHERE",
+}
+"""All that are measured in this process; none is a figure of ours."""
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_no_figure_of_ours_is_taken_for_a_peers(name: str, find: Find) -> None:
+    assert {row.subject for row in find(name).rows if row.whose == "peer"} <= PEERS
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_quality_tells_its_model_and_every_cosine_its_inputs(name: str, find: Find) -> None:
+    models = {"all-MiniLM-L6-v2", "clip-vit-base-patch32"}
+    rows = [row for row in find(name).rows if row.quality is not None]
+    assert all(row.model in models and row.compared for row in rows)
+    assert all(row.model == "clip-vit-base-patch32" for row in rows if "640x480" in row.work)
+    judged = find("quality").verdicts if name == "quality" else []
+    assert all(verdict.model in models for verdict in judged)
+
+
+def test_ours_has_the_same_cosine_in_every_suite(find: Find) -> None:
+    shown: dict[tuple[str | None, str], set[float | None]] = {}
+    for suite in ("latency", "throughput", "images", "concurrency", "backfill"):
+        for row in find(suite).rows:
+            if row.whose == "ours" and row.quality is not None:
+                name, _, _ = row.subject.partition(",")
+                shown.setdefault((row.model, name), set()).add(row.quality)
+    assert all(len(cosines) == 1 for cosines in shown.values())
+
+
 def test_every_suite_says_in_a_line_what_it_does() -> None:
     assert all(10 < len(summary(suite)) < 90 for suite in SUITES.values())
 
@@ -225,7 +266,7 @@ def test_results_are_kept_and_make_a_page(bench: Bench, find: Find, tmp_path: Pa
         findings=find("startup"),
     )
     result.save(tmp_path)
-    assert load_results(tmp_path) == [result]
+    assert [each.to_json() for each in load_results(tmp_path)] == [result.to_json()]
     written = json.loads((tmp_path / "startup.json").read_text())
     assert {"passed", "bound"} <= written["findings"]["verdicts"][0].keys()
     assert "| **first vector in a new process** |" in markdown([result])

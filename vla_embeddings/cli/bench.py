@@ -16,7 +16,7 @@ from vla_embeddings.config import embedding_config
 
 if TYPE_CHECKING:
     from vla_embeddings.latency import Latency, Unmeasured
-    from vla_embeddings.tracking import Change
+    from vla_embeddings.tracking import Alone, Change
 
 JUDGEMENTS: Mapping[str, str] = {
     "worse": "[bold red]worse[/]",
@@ -75,19 +75,27 @@ def compare(
     too. The noise shown is the change from which on one is called so: that of
     the machine and the 99 % interval of the figure's own turns; of a figure with
     fewer than five turns a side, three times as long or as short. Qualities
-    (cosines, recall) and counts are compared as they are. The exit status is 1
-    where something is worse.
+    (cosines, recall) and counts are compared as they are.
+
+    What only one side measured is listed: figures, and suites or sizes of them.
+    The exit status is 1 where something is worse, or where the old side has a
+    figure of ours that the new one lacks.
 
     Several files in a folder (python -m benchmarks --json FOLDER/1.json, 2.json,
     ...) are runs of the same code, of which the quiet ones are compared. Three
     a side, old and new alternately, show smaller changes than one.
     """
-    from vla_embeddings.tracking import compare, read_run
+    from vla_embeddings.tracking import alone, compare, read_run
 
     before, after = read_run(old), read_run(new)
-    changes = compare(before, after)
+    changes, one_sided = compare(before, after), alone(before, after)
     if json:
-        print_json([asdict(change) for change in changes])
+        print_json(
+            {
+                "changes": [asdict(change) for change in changes],
+                "alone": [asdict(each) for each in one_sided],
+            }
+        )
     else:
         shown = [change for change in changes if every or change.judgement != "same"]
         if shown:
@@ -98,12 +106,15 @@ def compare(
             f"{counts['worse']} worse, {counts['better']} better, "
             f"{counts['same']} within the noise."
         )
+        for each in one_sided:
+            stdout.print(_said(each), highlight=False)
         if (others := max(before.others, after.others)) > BUSY:
             stdout.print(
                 f"[yellow]Others took up to {100 * others:.0f} % of the processors, which counts "
                 "as noise: a quiet machine, or several runs a side, show smaller changes.[/]"
             )
-    if any(change.judgement == "worse" for change in changes):
+    worse = any(change.judgement == "worse" for change in changes)
+    if worse or any(each.is_lost for each in one_sided):
         raise typer.Exit(1)
 
 
@@ -122,6 +133,14 @@ def _changes_table(changes: "Sequence[Change]") -> Table:
             JUDGEMENTS[change.judgement],
         )
     return table
+
+
+def _said(each: "Alone") -> str:
+    """What one side alone has; in red where that is a loss."""
+    suite = f"{each.suite}, {each.size} size"
+    figure = f"{suite}: {each.work}: {each.subject}" if each.work else f"{suite}: all of it"
+    colour, lost = ("bold red", "lost") if each.is_lost else ("dim", f"{each.side} alone")
+    return f"[{colour}]{lost}[/] {escape(figure)}"
 
 
 async def _measured() -> "list[Latency | Unmeasured]":

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -37,11 +37,13 @@ class Row:
     """Whether it is not to be compared: a difference of two others, or of a few moments."""
     at_most: bool = False
     """Of a figure without a unit: whether less is better, as of a count of faults."""
+    role: Literal["ours", "peer", "limit"] | None = None
+    """Whose it is where the subject does not tell: names of ours begin with `ours`."""
 
     @property
     def ours(self) -> bool:
         """Whether the library itself was measured; else it was a peer or a limit."""
-        return self.subject.startswith("ours")
+        return self.subject.startswith("ours") if self.role is None else self.role == "ours"
 
     @property
     def samples(self) -> Sequence[float]:

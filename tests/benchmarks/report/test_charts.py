@@ -4,7 +4,10 @@ import math
 import re
 from dataclasses import replace
 
+import pytest
+
 from benchmarks.report.charts import comparisons, curves, without_chart
+from benchmarks.report.figure import SHAPES, SLOTS, Look
 from benchmarks.results import Findings, Row, Series, Verdict
 from benchmarks.spread import Spread
 from tests.benchmarks.report.example import (
@@ -76,6 +79,35 @@ def test_ours_are_drawn_over_peers_that_step_back() -> None:
     lines = re.findall(r'class="line ([^"]+)"', figure.drawing)
     assert lines[-1] == "colour-1"
     assert all(line.endswith("muted") for line in lines[:-1])
+
+
+def test_points_that_their_x_does_not_name_are_labelled_in_drawing_hover_and_table() -> None:
+    points = [(0.7, 0.94), (float("nan"), 0.5), (1.4, 0.99)]
+    line = Series(
+        "recall-ef-search", "ours", "ms", "recall@10", points, labels=["10", "20", "160"]
+    )
+    [figure] = curves(Findings([], [], [], [line]))
+    assert re.findall(r"dy[^>]+>(\d+)</text>", figure.drawing) == ["10", "160"]
+    assert "ours\nhnsw.ef_search: 160\nms: 1.4\nrecall@10: 0.99" in figure.drawing
+    assert figure.data.columns == ("hnsw.ef_search", "ms", "recall@10")
+    assert figure.data.sections == {"ours": [["10", "0.7", "0.94"], ["160", "1.4", "0.99"]]}
+
+
+@pytest.mark.parametrize("lines", [9, 12, 30])
+def test_no_line_has_the_look_of_ours_and_none_anothers_while_there_are_enough(lines: int) -> None:
+    looks = [(look.colour, look.shape) for look in map(Look, range(lines))]
+    assert looks[0] not in looks[1:]
+    assert len(set(looks)) == min(lines, SLOTS) == min(lines, len(SHAPES))
+
+
+def test_what_a_figure_is_worth_stands_beside_its_bar() -> None:
+    one = Spread(1, 1, 1)
+    searched = Row("search", "ours", one, "ms", recall=0.9858, share=0.25, limit="round trip")
+    other = Row("search", "vecs 0.4.5", one, "ms", recall=0.97)
+    [figure] = comparisons(result("search", Findings([searched, other], [], [])))
+    notes = re.findall('class="soft">([^<]+)', figure.drawing)
+    assert notes == ["recall 0.9858 · 4.0 x the time of round trip", "recall 0.9700"]
+    assert "recall 0.9858\n4.0 x the time" in figure.drawing
 
 
 def test_a_chart_that_nobody_knows_is_drawn_as_lines_under_its_id() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report.charts import comparisons, curves
+from benchmarks.report.figure import SLOTS
 from benchmarks.report.files import write_pages
 from benchmarks.report.page import FOLDER, page
 from benchmarks.report.words import title_of_suite
@@ -208,7 +209,7 @@ def test_letters_and_lines_stand_out_from_their_ground(scheme: str) -> None:
     colours = dict(re.findall(r"--([\w-]+): #(\w{6});", light if scheme == "light" else dark))
     text = ("ink", "soft", "ours", "good", "bad")
     drawn = ("ours", "peer", "limit", *_lines(colours))
-    assert len(drawn) == 11
+    assert len(drawn) == 3 + SLOTS
     for ground in ("card", "page"):
         assert all(_contrast(colours[name], colours[ground]) >= 4.5 for name in text)
     assert all(_contrast(colours[name], colours["card"]) >= 3 for name in drawn)

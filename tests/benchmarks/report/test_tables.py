@@ -12,7 +12,9 @@ from benchmarks.report.page import describe_run
 from benchmarks.report.tables import grids
 from benchmarks.report.tiles import tiles
 from benchmarks.report.verdicts import verdicts
-from benchmarks.results import Findings, Row, Series, Verdict
+from benchmarks.report.weights import cosine, figure_of
+from benchmarks.results import RESULTS as COMMITTED
+from benchmarks.results import Findings, Row, Series, Verdict, load_results
 from benchmarks.spread import Spread
 from benchmarks.targets import ONE_INSTRUCTION
 from tests.benchmarks.report.example import LATENCY, RESULTS, THROUGHPUT, result, row
@@ -35,24 +37,38 @@ def test_the_documents_table_tells_what_int8_keeps_and_which_weights_are_untrain
     [rows] = table.sections.values()
     assert table.columns[3:5] == ("cosine to fp32", "neighbours kept")
     assert [row[2:5] for row in rows] == [
-        ["fp32", "1.0000", ""],
-        ["int8", "0.9976", "95.6 %"],
-        ["fp32", "1.0000 (untrained)", ""],
+        ["fp32", "1.0000 of 16", ""],
+        ["int8", "0.9926 of 5,000", "95.6 %"],
+        ["fp32", "1.0000 of 16\n(untrained)", ""],
     ]
-    assert "cosine 0.9976, 95.6 % of neighbours kept" in tiles(RESULTS)
+    assert "cosine 0.9926 of 5,000, 95.6 % of neighbours kept" in tiles(RESULTS)
 
 
 def test_a_cosine_of_untrained_weights_is_marked_and_the_reader_told_once() -> None:
-    work = "cosine to fp32 of 160 images, the lowest"
+    work, model = "cosine to fp32 of 160 pictures, the lowest", "clip-vit-base-patch32"
     one = Spread(0.9996, 0.9996, 0.9996)
-    verdict = Verdict(work, "ours int8", None, one, "", 0.998, at_most=False)
-    seeded = result("quality", Findings([Row(work, "ours int8", one, "")], [verdict], []))
+    verdict = Verdict(work, "ours int8", None, one, "", 0.998, at_most=False, model=model)
+    seeded = result(
+        "quality", Findings([Row(work, "ours int8", one, "", model=model)], [verdict], [])
+    )
     learnt = replace(seeded, weights=dict.fromkeys(seeded.weights, "trained"))
-    for measured, said in ((seeded, "0.9996 (untrained)"), (learnt, "0.9996")):
-        rows = [cells for grid in grids(measured) for cells in grid.sections[work]]
+    for run, said in ((seeded, "0.9996 (untrained)"), (learnt, "0.9996")):
+        rows = [cells for grid in grids(run) for cells in grid.sections[work]]
         assert [said in cells for cells in rows] == [True, True]
     assert markdown([seeded]).count("do not carry over") == 1
     assert "do not carry over" not in markdown([learnt])
+
+
+def test_no_cosine_of_the_committed_results_hides_that_its_weights_are_untrained() -> None:
+    for measured in load_results(COMMITTED):
+        found: list[Row | Verdict] = [*measured.findings.rows, *measured.findings.verdicts]
+        for each in found:
+            said = [figure_of(each, measured)]
+            if isinstance(each, Row) and each.quality is not None:
+                assert each.model in measured.weights
+                said.append(cosine(each, measured))
+            untrained = each.model == "clip-vit-base-patch32"
+            assert any("(untrained)" in text for text in said) is untrained
 
 
 def test_a_call_on_a_gpu_fills_the_columns_of_the_gpu() -> None:
@@ -84,7 +100,10 @@ def test_a_suites_tables_show_figures_charts_verdicts_and_who_was_missing() -> N
     titles = [grid.title for grid in grids(result("latency", LATENCY))]
     assert titles == ["Figures", "Latency against tokens: milliseconds", "Not measured"]
     judged = list(grids(result("throughput", THROUGHPUT)))[-1]
-    assert [row[1] for rows in judged.sections.values() for row in rows] == ["pass", "FAIL"]
+    assert [row[1] for rows in judged.sections.values() for row in rows] == [
+        "pass",
+        "FAIL within the noise",
+    ]
 
 
 def test_a_verdict_says_which_way_its_ratio_goes_and_calls_a_limits_a_share() -> None:
@@ -99,6 +118,19 @@ def test_a_verdict_says_which_way_its_ratio_goes_and_calls_a_limits_a_share() ->
         ["ours, of the time of redis-py", "0.50 x", "≤ 1.6 x", "0.30–0.70"],
         ["ours minus redis-py", "0.50 ms", "≤ 1 ms", "0.30–0.70"],
     ]
+
+
+def test_a_verdict_whose_interval_holds_its_bound_is_within_the_noise() -> None:
+    def outcome(low: float, high: float, against: str | None = "fastembed") -> str:
+        spread = Spread(low, (low + high) / 2, high)
+        verdict = Verdict("bulk", "ours", against, spread, "x", 3.3, at_most=False)
+        [[cells]] = verdicts([result("all", Findings([], [verdict], []))]).sections.values()
+        return cells[1]
+
+    assert outcome(2.9, 4.0) == "pass within the noise"
+    assert outcome(2.9, 3.5) == "FAIL within the noise"
+    assert (outcome(3.4, 4.0), outcome(2.0, 3.0)) == ("pass", "FAIL")
+    assert outcome(2.9, 4.0, against=None) == "pass", "the quartiles are no interval"
 
 
 def test_series_of_the_same_x_share_rows_and_others_do_not() -> None:
@@ -143,6 +175,13 @@ def test_the_page_tells_how_each_peer_is_set_up() -> None:
     for (_, name), adapter in ENCODERS.items():
         assert f"| {name} | {adapter.package} |" in text
     assert "weights it turns into int8" in text
+    assert "| vecs | vecs |" in text
+
+
+def test_the_page_tells_the_versions_that_a_peer_ran_on() -> None:
+    runs_on = {"vecs 0.4.5": {"psycopg2-binary": "2.9.13", "pgvector": "0.3.6"}}
+    text = markdown([result("search", Findings([], [], [], runs_on=runs_on))])
+    assert "| psycopg2-binary 2.9.13, pgvector 0.3.6 |" in text
 
 
 def test_a_suites_line_tells_how_much_other_work_there_was_where_it_is_known() -> None:
