@@ -88,6 +88,13 @@ def main(
             "--peers-here", help="Take peers from this Python as it is; install nothing."
         ),
     ] = False,
+    models_here: Annotated[
+        bool,
+        typer.Option(
+            "--models-here",
+            help="Take exported models from EMBEDDING_MODELS_DIR as they are; export nothing.",
+        ),
+    ] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write this run's results here, too.")
     ] = None,
@@ -107,6 +114,7 @@ def main(
         size,
         device.value,
         peers_here=peers_here,
+        models_here=models_here,
         redis_url=redis_url,
         database_url=database_url,
     )

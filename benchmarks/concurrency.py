@@ -1,7 +1,7 @@
 """Many callers at once: what they get in all, how long each waits, and how the event loop fares.
 
-Every caller asks for one instruction after the other, each another one, past the cache. The
-precisions take turns.
+Every caller asks for one instruction after the other, each another one, past the cache; beside
+bulk work one caller does, of instructions and of images. The precisions take turns.
 """
 
 import asyncio
@@ -13,21 +13,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.bench import Bench
-from benchmarks.beside_bulk import waits_beside_bulk
+from benchmarks.beside_bulk import image_waits_beside_bulk, waits_beside_bulk
 from benchmarks.devices import RUNS_ON
 from benchmarks.limits.peaks import Peaks, text_peaks
 from benchmarks.quality import with_quality
 from benchmarks.results import Findings, Row, Series, Unit
 from benchmarks.size import SizeName
 from benchmarks.spread import quartiles, tail_rank
-from vla_embeddings.models import Precision
+from benchmarks.targets import ONE_IMAGE
+from vla_embeddings.models import Artifact, Kind, Precision
 from vla_embeddings.service import EmbeddingService
 
 CALLERS = (1, 8, 64, 256)
 TICK = 0.001
 
-BULK = 1000
-"""Texts of a bulk call that runs beside single ones."""
+BULK: Mapping[Kind, int] = {"text": 1000, "image": 64}
+"""Inputs of a bulk call that runs beside single ones."""
+WHO: Mapping[Kind, str] = {"text": "1 caller", "image": ONE_IMAGE}
+"""By what a row beside bulk work begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class ConcurrencySize:
     least: int
     """Of each caller at any rate, after a first one that does not count: with that one all begin
     at once."""
-    beside: int
+    beside: Mapping[Kind, int]
     """Calls of one turn beside bulk work."""
 
     def of_each(self, callers: int) -> int:
@@ -49,10 +52,10 @@ class ConcurrencySize:
 
 
 SIZES: Mapping[SizeName, ConcurrencySize] = {
-    "tiny": ConcurrencySize(1, 8, 1, 3),
-    "quick": ConcurrencySize(1, 80, 5, 25),
-    "full": ConcurrencySize(5, 500, 5, 60),
-    "long": ConcurrencySize(15, 2000, 8, 500),
+    "tiny": ConcurrencySize(1, 8, 1, {"text": 3, "image": 1}),
+    "quick": ConcurrencySize(1, 80, 5, {"text": 25, "image": 5}),
+    "full": ConcurrencySize(5, 500, 5, {"text": 60, "image": 8}),
+    "long": ConcurrencySize(15, 2000, 8, {"text": 500, "image": 50}),
 }
 
 
@@ -71,17 +74,18 @@ class Turn:
 class Server:
     """One precision behind its service, and what its turns showed."""
 
+    kind: Kind
     name: str
     precision: Precision
     service: EmbeddingService
     turns: dict[int, list[Turn]]
-    """By the number of callers."""
+    """By the number of callers, of instructions alone."""
     waits: list[list[float]]
     """Milliseconds of single calls beside bulk work, turn by turn."""
 
 
 def run(bench: Bench) -> Findings:
-    """Many concurrent callers: instructions a second, waiting times, event loop lag."""
+    """Many callers, and one beside bulk work: rates, waiting times, event loop lag."""
     size, most = SIZES[bench.size.name], CALLERS[-1]
     texts = bench.inputs.instructions[: most * (1 + size.of_each(most))]
     peaks = text_peaks(bench, texts, RUNS_ON[bench.device])
@@ -89,11 +93,12 @@ def run(bench: Bench) -> Findings:
     rows, series = peaks.rows(_rate(most), "/s"), []
     for each in servers:
         for row in _rows(each, size):
-            rows.append(with_quality(row, bench, "text", each.precision))
+            rows.append(with_quality(row, bench, each.kind, each.precision))
             if row.unit == "/s":
                 rows[-1] = peaks.shared(rows[-1], each.precision)
-        rows += [_lag(each, callers, tail_rank(size.calls)) for callers in CALLERS]
-        series += _series(each.name, each.turns, tail_rank(size.calls))
+        if each.turns:
+            rows += [_lag(each, callers, tail_rank(size.calls)) for callers in CALLERS]
+            series += _series(each.name, each.turns, tail_rank(size.calls))
     return Findings(rows, [], [], series)
 
 
@@ -101,27 +106,41 @@ async def _measure(bench: Bench, peaks: Peaks) -> list[Server]:
     """All precisions in turns, each with every number of callers and beside bulk work."""
     texts, size = bench.inputs.instructions, SIZES[bench.size.name]
     async with AsyncExitStack() as stack:
-        servers = []
-        for artifact in bench.artifacts("text"):
-            service = await stack.enter_async_context(bench.service(artifact))
-            await service.batch_generate_embeddings(texts[:64])
-            precision = artifact.manifest.precision
-            empty: dict[int, list[Turn]] = {callers: [] for callers in CALLERS}
-            servers.append(Server(bench.name_of(precision), precision, service, empty, []))
+        of_texts = [await _server(each, bench, stack) for each in bench.artifacts("text")]
+        of_images = [await _server(each, bench, stack) for each in bench.artifacts("image")]
+        everyone = [*of_texts, *of_images]
         advance = bench.track("concurrent callers", size.turns * (len(CALLERS) + 1))
         for turn in range(size.turns):
-            order = servers if turn % 2 == 0 else servers[::-1]
+            forth = 1 if turn % 2 == 0 else -1
             peaks.measure()
             for callers in CALLERS:
-                for each in order:
+                for each in of_texts[::forth]:
                     shown = await _turn(each.service, texts, callers, size.of_each(callers))
-                    each.turns[callers].append(shown)
+                    each.turns.setdefault(callers, []).append(shown)
                 advance(1)
-            for each in order:
-                waits = await waits_beside_bulk(each.service, texts[:BULK], size.beside)
-                each.waits.append(waits)
+            for each in everyone[::forth]:
+                each.waits.append(await _beside_bulk(each, bench))
             advance(1)
-    return servers
+    return everyone
+
+
+async def _server(artifact: Artifact, bench: Bench, stack: AsyncExitStack) -> Server:
+    """One that is loaded, until the end."""
+    service, manifest = await stack.enter_async_context(bench.service(artifact)), artifact.manifest
+    if manifest.kind == "text":
+        await service.batch_generate_embeddings(bench.inputs.instructions[:64])
+    else:
+        await service.get_image_embedding(bench.inputs.jpegs[0])
+    name = bench.name_of(manifest.precision)
+    return Server(manifest.kind, name, manifest.precision, service, {}, [])
+
+
+async def _beside_bulk(server: Server, bench: Bench) -> list[float]:
+    kind, inputs = server.kind, bench.inputs
+    bulk, calls = BULK[kind], SIZES[bench.size.name].beside[kind]
+    if kind == "text":
+        return await waits_beside_bulk(server.service, inputs.instructions[:bulk], calls)
+    return await image_waits_beside_bulk(server.service, inputs.jpegs[:bulk], calls)
 
 
 async def _turn(service: EmbeddingService, texts: Sequence[str], callers: int, each: int) -> Turn:
@@ -159,8 +178,8 @@ def _rows(server: Server, size: ConcurrencySize) -> list[Row]:
         rows.append(_row(_rate(callers), name, [turn.per_second for turn in turns], "/s"))
         waits = [turn.waits for turn in turns]
         rows += _waits(_who(callers), name, waits, tail_rank(size.calls))
-    rows += _waits("1 caller beside bulk work", name, server.waits, tail_rank(size.beside))
-    return rows
+    who = f"{WHO[server.kind]} beside bulk work"
+    return [*rows, *_waits(who, name, server.waits, tail_rank(size.beside[server.kind]))]
 
 
 def _waits(who: str, name: str, turns: Sequence[Sequence[float]], tail: int) -> list[Row]:

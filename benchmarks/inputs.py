@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from PIL import Image
 from benchmarks.size import Size
 from vla_embeddings.samples import make_instructions, make_scenes
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("BENCHMARK_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
+"""Real inputs, where that folder is there."""
 SIZE = (640, 480)
 JPEG_QUALITY = 90
 DRAWN_SCENES = 24

@@ -12,7 +12,7 @@ from benchmarks.bench import Bench
 from benchmarks.harness import Advance
 from benchmarks.inputs import load_inputs
 from benchmarks.machine import describe_machine
-from benchmarks.models import prepare
+from benchmarks.models import prepare, take
 from benchmarks.others import watch_others
 from benchmarks.peers.environment import make_environment, this_environment
 from benchmarks.results import RESULTS, Absence, Findings, Result, name_of_suite
@@ -34,6 +34,8 @@ class Wanted:
     device: Device
     peers_here: bool
     """Whether peers are taken from this Python, and none is installed."""
+    models_here: bool
+    """Whether models are taken as they were exported, and none is."""
     redis_url: str | None
     database_url: str | None
 
@@ -74,7 +76,8 @@ def _prepare(wanted: Wanted, progress: Progress) -> Bench:
 
     show("inputs")
     inputs = load_inputs(wanted.size)
-    prepare(embedding_config, wanted.device, show)
+    ready = take if wanted.models_here else prepare
+    ready(embedding_config, wanted.device, show)
     show("installing the peers")
     here = this_environment() if wanted.peers_here else None
     peers, stores = here or make_environment("encoders"), here or make_environment("stores")

@@ -1,4 +1,6 @@
-"""The models that are measured: exported where they are missing."""
+"""The models that are measured: exported where they are missing, or as they are."""
+
+from collections.abc import Iterator
 
 from benchmarks.devices import RUNS_ON
 from vla_embeddings.config import Device, EmbeddingConfig
@@ -7,7 +9,9 @@ from vla_embeddings.errors import ExportError
 from vla_embeddings.export import Progress, ensure_exported, find_current
 from vla_embeddings.export.engines import ensure_engine
 from vla_embeddings.models import (
+    CLIP_IMAGE,
     CLIP_TEXT,
+    MINILM,
     Artifact,
     ArtifactStore,
     Model,
@@ -37,6 +41,31 @@ def prepare(config: EmbeddingConfig, device: Device, progress: Progress) -> None
             if precision == "fp16-tensorrt":
                 _compile(artifact, progress)
     _prepare(CLIP_TEXT, "fp32", store, progress, untrained=any(map(_is_untrained, fp32)))
+
+
+def take(config: EmbeddingConfig, device: Device, progress: Progress) -> None:
+    """The same models as they are in their folder, whatever machine they were exported on.
+
+    Raises:
+        ModelNotFound: one of them is not there.
+        ArtifactDamaged: one is not as it was written.
+        ExportError: as `prepare`.
+    """
+    store = ArtifactStore(config.models_dir)
+    for model, precision in models_for(device):
+        progress(f"{model.name}: {precision}")
+        artifact = store.open(model, precision)
+        artifact.verify()
+        if precision == "fp16-tensorrt":
+            _compile(artifact, progress)
+
+
+def models_for(device: Device) -> Iterator[tuple[Model, Precision]]:
+    """What the suites need on a device."""
+    for model in (MINILM, CLIP_IMAGE):
+        for precision in RUNS_ON[device]:
+            yield model, precision
+    yield CLIP_TEXT, "fp32"
 
 
 def _is_untrained(artifact: Artifact) -> bool:

@@ -76,11 +76,11 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
-    """Exported models: MiniLM in fp32, in fp16 and for TensorRT, CLIP's towers in fp32, untrained
-    unless trained ones are there. What is up to date is not exported again."""
+    """Exported models: MiniLM in fp32, fp16, int8 and for TensorRT, CLIP's towers in fp32,
+    untrained unless trained ones are there. What is up to date is not exported again."""
     given = os.environ.get("EMBEDDING_MODELS_DIR")
     store = ArtifactStore(Path(given) if given else REPOSITORY / ".artifacts" / "models")
-    ensure_exported(MINILM, ["fp32", "fp16", "fp16-tensorrt"], store)
+    ensure_exported(MINILM, ["fp32", "fp16", "int8", "fp16-tensorrt"], store)
     for model in (CLIP_IMAGE, CLIP_TEXT):
         if find_current(model, "fp32", store) is None:
             ensure_exported(model, ["fp32"], store, untrained=True)

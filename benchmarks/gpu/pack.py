@@ -1,17 +1,24 @@
-"""`python -m benchmarks.gpu.pack FOLDER`: the wheels that a GPU machine lacks, to carry there."""
+"""`python -m benchmarks.gpu.pack FOLDER`: what a GPU machine lacks, to carry there."""
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from benchmarks.gpu.carried import DATA, MODELS, WHEELS
 from benchmarks.gpu.closure import closure
 from benchmarks.gpu.parts import PART_BYTES, split
 from benchmarks.machine import REPOSITORY
+from benchmarks.models import models_for
 from benchmarks.peers.encoders import ENCODERS
 from benchmarks.peers.environment import make_environment
+from vla_embeddings.config import Device
+from vla_embeddings.errors import EmbeddingError
+from vla_embeddings.models import ArtifactStore
+from vla_embeddings.models.store import MANIFEST
 
 EXTRAS = ("export", "weights", "embedded")
 THERE = ("torch", "onnx", "numpy")
@@ -21,9 +28,15 @@ TENSORRT = "tensorrt-cu13-libs<11"
 
 
 def main() -> None:
-    """Download the wheels at the versions installed here, and split the large ones."""
+    """Gather wheels, at the versions installed here, models and data; split what is large."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.pack", description=__doc__)
-    parser.add_argument("folder", type=Path, help="where they go; about 450 MB")
+    parser.add_argument("folder", type=Path, help="where it goes, a new one; 450 MB of wheels")
+    parser.add_argument(
+        "--models", type=Path, help="a folder of exported models: 900 MB; else they are made there"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="a folder of real inputs, as ../shared/data; else they are made"
+    )
     parser.add_argument("--python", default="3.12", help="of the GPU machine (%(default)s)")
     parser.add_argument(
         "--part-mb", type=int, default=PART_BYTES >> 20, help="largest file (%(default)s)"
@@ -37,14 +50,40 @@ def main() -> None:
     )
     parser.add_argument("--tensorrt", action="store_true", help="TensorRT 10 too: gigabytes")
     arguments = parser.parse_args()
+    folder: Path = arguments.folder
+    if folder.exists() and any(folder.iterdir()):
+        parser.error(f"{folder} is not empty: what lay there would be carried, too. Name another.")
+    try:
+        if arguments.models:
+            device: Device = "tensorrt" if arguments.tensorrt else "cuda"
+            copy_models(ArtifactStore(arguments.models), folder / MODELS, device)
+        if arguments.data:
+            shutil.copytree(arguments.data, folder / DATA)
+    except (EmbeddingError, OSError) as error:
+        sys.exit(f"error: {error}")
     wheels = [*pinned(needed(arguments.python, arguments.there))]
     if arguments.tensorrt:
         wheels.append(TENSORRT)
-    download(wheels, arguments.folder, arguments.python)
-    for wheel in sorted(arguments.folder.glob("*.whl")):
-        split(wheel, arguments.part_mb << 20)
-    sizes = [path.stat().st_size for path in arguments.folder.iterdir()]
-    print(f"{arguments.folder}: {sum(sizes) / 1e6:.0f} MB in {len(sizes)} files")
+    download(wheels, folder / WHEELS, arguments.python)
+    split(folder, arguments.part_mb << 20)
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    print(f"{folder}: {sum(sizes) / 1e6:.0f} MB in {len(sizes)} files")
+
+
+def copy_models(store: ArtifactStore, folder: Path, device: Device) -> None:
+    """Copy those that are measured on a device, without engines, which are of one machine.
+
+    Raises:
+        ModelNotFound: one of them was not exported; the message has the command.
+        ArtifactDamaged: one is not as it was written.
+    """
+    for model, precision in models_for(device):
+        artifact = store.open(model, precision)
+        artifact.verify()
+        destination = folder / model.name / precision
+        destination.mkdir(parents=True)
+        for name in (MANIFEST, *artifact.manifest.files):
+            shutil.copyfile(artifact.folder / name, destination / name)
 
 
 def needed(python: str, there: Collection[str]) -> Mapping[str, str]:

@@ -2,15 +2,19 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 PART_BYTES = 48 << 20
 _DIGEST = ".sha256"
 
 
-def split(path: Path, part_bytes: int = PART_BYTES) -> None:
-    """Replace a file that is larger than a part by its parts and its digest."""
+def split(folder: Path, part_bytes: int = PART_BYTES) -> None:
+    """Replace every file below a folder that is larger than a part by its parts and its digest."""
+    for path in _files(folder):
+        _split(path, part_bytes)
+
+
+def _split(path: Path, part_bytes: int) -> None:
     if path.stat().st_size <= part_bytes:
         return
     path.with_name(path.name + _DIGEST).write_text(_sha256(path))
@@ -23,29 +27,33 @@ def split(path: Path, part_bytes: int = PART_BYTES) -> None:
 
 
 def join(source: Path, destination: Path) -> None:
-    """Put every file of a folder into another one, with split ones in one piece.
+    """Put every file below a folder into another one, with split ones in one piece.
 
     Raises:
         ValueError: a part is missing or damaged; the message names the file.
     """
-    destination.mkdir(parents=True, exist_ok=True)
-    for path in _whole_files(source):
-        shutil.copyfile(path, destination / path.name)
-    for digest in sorted(source.glob(f"*{_DIGEST}")):
-        name = digest.name.removesuffix(_DIGEST)
-        joined = destination / name
-        with joined.open("wb") as file:
-            for part in sorted(source.glob(f"{name}.part*")):
-                file.write(part.read_bytes())
-        if _sha256(joined) != digest.read_text():
-            joined.unlink()
-            raise ValueError(f"{name}: a part in {source} is missing or damaged. Copy them again.")
+    for path in _files(source):
+        to = destination / path.relative_to(source)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == _DIGEST:
+            _join(path, to.with_suffix(""))
+        elif not path.suffix.startswith(".part"):
+            shutil.copyfile(path, to)
 
 
-def _whole_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.suffix != _DIGEST and not path.suffix.startswith(".part"):
-            yield path
+def _join(digest: Path, joined: Path) -> None:
+    with joined.open("wb") as file:
+        for part in sorted(digest.parent.glob(f"{joined.name}.part*")):
+            file.write(part.read_bytes())
+    if _sha256(joined) != digest.read_text():
+        joined.unlink()
+        raise ValueError(
+            f"{joined.name}: a part in {digest.parent} is missing or damaged. Copy them again."
+        )
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _sha256(path: Path) -> str:

@@ -13,20 +13,23 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY))  # it runs as a file, before anything is installed
 
-from benchmarks.gpu.parts import join  # noqa: E402  # needs the line above
+from benchmarks.gpu.carried import DATA, MODELS, WHEELS  # noqa: E402  # needs the line above
+from benchmarks.gpu.parts import join  # noqa: E402  # likewise
+
+MODELS_DIR, DATA_DIR = "EMBEDDING_MODELS_DIR", "BENCHMARK_DATA_DIR"
 
 
 def main() -> None:
-    """Install the carried wheels, if any, run the suites, and show what ran where."""
+    """Unpack and install what was carried, if any, run the suites, and show what ran where."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog="All else, suites too, goes to python -m benchmarks."
     )
-    parser.add_argument("--packages", type=Path, help="folder that benchmarks.gpu.pack made")
+    parser.add_argument("--carried", type=Path, help="folder that benchmarks.gpu.pack made")
     parser.add_argument(
         "--site",
         type=Path,
         default=REPOSITORY / ".artifacts" / "gpu",
-        help="where they are installed (.artifacts/gpu)",
+        help="where its packages are installed, all else beside it (.artifacts/gpu)",
     )
     parser.add_argument(
         "--device",
@@ -35,14 +38,15 @@ def main() -> None:
         help="what the models run on (%(default)s)",
     )
     arguments, others = parser.parse_known_args()
-    sites = [REPOSITORY]
-    if arguments.packages:
-        install(arguments.packages, arguments.site)
+    sites, places = [REPOSITORY], dict[str, str]()
+    if arguments.carried:
+        places = unpack(arguments.carried, arguments.site)
         sites.insert(0, arguments.site)
     device = ["--device", arguments.device]
-    environment = _environment(sites)
+    here = ["--peers-here", *(["--models-here"] if MODELS_DIR in places else [])]
+    environment = {**_environment(sites), **places}
     for module in (
-        ["benchmarks", *device, "--peers-here", *others],
+        ["benchmarks", *device, *here, *others],
         ["vla_embeddings", "providers", *device],
     ):
         command = [sys.executable, "-m", *module]
@@ -51,10 +55,25 @@ def main() -> None:
             sys.exit(done.returncode)
 
 
-def install(packages: Path, site: Path) -> None:
-    """Install every wheel of a folder, split or whole, into another folder, without a network."""
-    wheels = site.with_name(f"{site.name}-wheels")
-    join(packages, wheels)
+def unpack(carried: Path, site: Path) -> dict[str, str]:
+    """Install the wheels, put all else beside them, and return the variables that tell where.
+
+    Raises:
+        ValueError: a part is missing or damaged; the message names the file.
+    """
+    unpacked = site.with_name(f"{site.name}-carried")
+    join(carried, unpacked)
+    install(unpacked / WHEELS, site)
+    folders = {MODELS_DIR: MODELS, DATA_DIR: DATA}
+    return {
+        variable: str(unpacked / name)
+        for variable, name in folders.items()
+        if (carried / name).is_dir()
+    }
+
+
+def install(wheels: Path, site: Path) -> None:
+    """Install every wheel of a folder into another folder, without a network."""
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
@@ -68,8 +87,8 @@ def install(packages: Path, site: Path) -> None:
 def _environment(sites: list[Path]) -> Mapping[str, str]:
     """This process's, with those folders to import from; models stay in the clone."""
     path = [*map(str, sites), *filter(None, [os.environ.get("PYTHONPATH")])]
-    models = os.environ.get("EMBEDDING_MODELS_DIR", str(REPOSITORY / ".artifacts" / "models"))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "EMBEDDING_MODELS_DIR": models}
+    models = os.environ.get(MODELS_DIR, str(REPOSITORY / ".artifacts" / "models"))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), MODELS_DIR: models}
 
 
 if __name__ == "__main__":

@@ -42,6 +42,18 @@ def test_a_quick_run_is_printed_and_written_where_it_is_asked_for_and_not_kept(
     assert {path: path.read_bytes() for path in KEPT.iterdir()} == kept
 
 
+def test_models_are_not_exported_where_they_are_to_be_taken_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "benchmarks.measuring.embedding_config", EmbeddingConfig(models_dir=tmp_path)
+    )
+    done = CliRunner().invoke(app, ["--quick", "startup", "--models-here", "--peers-here"])
+    assert done.exit_code == 1
+    assert "Make it: vla-embeddings export --model text --precision fp32" in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_suite_that_is_not_there_is_named_beside_those_that_are() -> None:
     done = CliRunner().invoke(app, ["speed"])
     assert done.exit_code == 2

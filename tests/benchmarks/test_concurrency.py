@@ -1,12 +1,18 @@
-"""Callers are counted from when all have begun."""
+"""Callers are counted from when all have begun; single calls are timed beside bulk work."""
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Callable
 from typing import cast
 
 import pytest
 
+from benchmarks.bench import Bench
+from benchmarks.beside_bulk import image_waits_beside_bulk
 from benchmarks.concurrency import CALLERS, SIZES, _turn
+from benchmarks.results import Findings
 from benchmarks.spread import tail_rank
+from benchmarks.targets import ONE_IMAGE
 from vla_embeddings import EmbeddingService
 
 
@@ -27,6 +33,65 @@ async def test_the_first_call_of_each_caller_is_not_counted() -> None:
     assert sorted(service.asked) == list("abcdef")
     assert len(turn.waits) == 4  # of six
     assert turn.per_second > 4 / 0.1  # the time of the first calls alone
+
+
+class Busy:
+    """Notes of each single image whether a bulk call was under way; bulk calls are short."""
+
+    def __init__(self) -> None:
+        self.bulks, self.under_way = 0, False
+        self.beside: list[bool] = []
+
+    async def batch_generate_embeddings(self, *, images: list[bytes], use_cache: bool) -> None:
+        self.bulks, self.under_way = self.bulks + 1, True
+        try:
+            await asyncio.sleep(0.05)
+        finally:
+            self.under_way = False
+
+    async def get_image_embedding(self, image: bytes, *, use_cache: bool) -> None:
+        self.beside.append(self.under_way)
+
+
+async def test_single_images_are_timed_while_bulk_calls_follow_each_other() -> None:
+    service = Busy()
+    waits = await image_waits_beside_bulk(cast(EmbeddingService, service), [b"a", b"b"], 6)
+    assert len(waits) == 6
+    assert service.beside == [True] * 6
+    assert service.bulks > 1
+    assert not service.under_way
+
+
+def test_single_calls_beside_bulk_work_are_of_instructions_and_of_images(
+    bench: Bench, find: Callable[[str], Findings]
+) -> None:
+    subjects = defaultdict[tuple[str, str | None], list[str]](list)
+    for row in find("concurrency").rows:
+        if "beside bulk work: p50" in row.work:
+            subjects[row.work, row.model].append(row.subject)
+            assert row.figure.median > 0
+            assert (row.whose, row.unit) == ("ours", "ms")
+            assert row.quality is not None
+    texts, images = (
+        [f"ours {each.manifest.precision}" for each in bench.artifacts(kind)]
+        for kind in ("text", "image")
+    )
+    assert subjects == {
+        ("1 caller beside bulk work: p50 of a call", "all-MiniLM-L6-v2"): texts,
+        (f"{ONE_IMAGE} beside bulk work: p50 of a call", "clip-vit-base-patch32"): images,
+    }
+
+
+class Failing(Busy):
+    """Cannot do bulk work."""
+
+    async def batch_generate_embeddings(self, *, images: list[bytes], use_cache: bool) -> None:
+        raise OSError("no memory")
+
+
+async def test_bulk_work_that_fails_is_no_idle_time_to_measure_in() -> None:
+    with pytest.raises(OSError, match="no memory"):
+        await image_waits_beside_bulk(cast(EmbeddingService, Failing()), [b"a"], 6)
 
 
 @pytest.mark.parametrize("callers", CALLERS)

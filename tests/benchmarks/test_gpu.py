@@ -1,76 +1,184 @@
 """What is carried to a GPU machine is complete, and arrives whole or not at all."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu import run
+from benchmarks.gpu import pack, run
 from benchmarks.gpu.closure import closure
-from benchmarks.gpu.pack import THERE, pinned, requirements
+from benchmarks.gpu.pack import THERE, copy_models, pinned, requirements
 from benchmarks.gpu.parts import join, split
-from benchmarks.gpu.run import REPOSITORY, install
+from benchmarks.gpu.run import REPOSITORY, unpack
+from benchmarks.models import models_for, take
+from tests.models.artifacts import MANIFEST_OF_NOTHING
+from vla_embeddings.config import EmbeddingConfig
+from vla_embeddings.errors import ArtifactDamaged, ModelNotFound
+from vla_embeddings.models import ArtifactStore, Manifest
+from vla_embeddings.models.store import GRAPH, MANIFEST, record_files
 
 
 @pytest.fixture
-def packages(tmp_path: Path) -> Path:
-    """A folder with one wheel, which has a module."""
-    folder = tmp_path / "packages"
-    folder.mkdir()
+def carried(tmp_path: Path) -> Path:
+    """A folder to carry with one wheel, which has a module."""
+    folder = tmp_path / "carried" / "wheels"
+    folder.mkdir(parents=True)
     with zipfile.ZipFile(folder / "carried-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("carried.py", "NUMBERS = '" + "0123456789" * 500 + "'\n")
         wheel.writestr("carried-1.0.dist-info/METADATA", "Name: carried\nVersion: 1.0\n")
         wheel.writestr("carried-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr("carried-1.0.dist-info/RECORD", "")
-    return folder
+    return folder.parent
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder of all exported models that a GPU runs, made by tools of another version."""
+    for model, precision in models_for("cuda"):
+        folder = tmp_path / "models" / model.name / precision
+        folder.mkdir(parents=True)
+        (folder / GRAPH).write_text(f"{model.name} {precision} " * 50)
+        manifest = replace(
+            MANIFEST_OF_NOTHING,
+            model=model.name,
+            kind=model.kind,
+            precision=precision,
+            files=record_files(folder),
+        )
+        (folder / MANIFEST).write_text(manifest.to_json())
+    return tmp_path / "models"
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("part_bytes", [100, 1000, 10**6])
 def test_a_file_in_parts_comes_out_as_it_was(tmp_path: Path, part_bytes: int) -> None:
     content = os.urandom(2500)
     source = tmp_path / "source"
-    source.mkdir()
-    (source / "large.whl").write_bytes(content)
+    (source / "below").mkdir(parents=True)
+    (source / "below" / "large.whl").write_bytes(content)
 
-    split(source / "large.whl", part_bytes)
+    split(source, part_bytes)
     join(source, tmp_path / "joined")
 
-    assert max(path.stat().st_size for path in source.iterdir()) <= max(part_bytes, 64)
-    assert [path.name for path in (tmp_path / "joined").iterdir()] == ["large.whl"]
-    assert (tmp_path / "joined" / "large.whl").read_bytes() == content
+    assert max(file.stat().st_size for file in files(source)) <= max(part_bytes, 64)
+    assert files(tmp_path / "joined") == [tmp_path / "joined" / "below" / "large.whl"]
+    assert (tmp_path / "joined" / "below" / "large.whl").read_bytes() == content
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
 def test_a_part_that_was_lost_or_cut_on_the_way_is_noticed(
-    packages: Path, tmp_path: Path, damage: str
+    carried: Path, tmp_path: Path, damage: str
 ) -> None:
-    [wheel] = packages.iterdir()
-    split(wheel, 300)
-    part = sorted(packages.glob("*.part*"))[1]
+    split(carried, 300)
+    part = sorted(carried.rglob("*.part*"))[1]
     if damage == "missing":
         part.unlink()
     else:
         part.write_bytes(part.read_bytes()[:-1] if damage == "cut" else b"")
 
     with pytest.raises(ValueError, match=r"carried-1\.0-py3-none-any\.whl: .*Copy them again"):
-        join(packages, tmp_path / "joined")
+        join(carried, tmp_path / "joined")
 
-    assert list((tmp_path / "joined").iterdir()) == []
+    assert files(tmp_path / "joined") == []
 
 
 def test_what_was_carried_is_installed_without_a_network(
-    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    carried: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/")
-    [wheel] = packages.iterdir()
-    split(wheel, 300)
+    split(carried, 300)
 
-    install(packages, tmp_path / "site")
+    places = unpack(carried, tmp_path / "site")
 
     assert (tmp_path / "site" / "carried.py").is_file()
+    assert places == {}
+
+
+def test_models_and_inputs_that_were_carried_are_those_that_are_measured(
+    carried: Path, models: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "instructions").write_text("pick up the cup " * 50)
+    copy_models(ArtifactStore(models), carried / "models", "cuda")
+    shutil.copytree(tmp_path / "real", carried / "data")
+    split(carried, 300)
+
+    environment = {**os.environ, **unpack(carried, tmp_path / "site")}
+
+    asked = "import benchmarks.inputs as i; from vla_embeddings.config import *; print(i.DATA)"
+    command = [sys.executable, "-c", f"{asked}; print(embedding_config.models_dir)"]
+    told = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, check=True
+    )
+    data, store = map(Path, told.stdout.decode().splitlines())
+    assert (data / "instructions").read_text() == "pick up the cup " * 50
+    assert {path.relative_to(store) for path in files(store)} == {
+        path.relative_to(models) for path in files(models)
+    }
+    take(EmbeddingConfig(models_dir=store), "cuda", lambda step: None)
+
+
+def test_of_a_model_only_what_its_manifest_names_is_carried(models: Path, tmp_path: Path) -> None:
+    (models / "all-MiniLM-L6-v2" / "int8").mkdir()
+    (models / "all-MiniLM-L6-v2" / "int8" / "model.onnx").touch()
+    (models / "all-MiniLM-L6-v2" / "fp16" / "an engine of this GPU").touch()
+
+    copy_models(ArtifactStore(models), tmp_path / "to", "cuda")
+
+    names = {path.name for path in files(tmp_path / "to")}
+    assert names == {"manifest.json", "model.onnx"}
+    assert not (tmp_path / "to" / "all-MiniLM-L6-v2" / "int8").exists()
+
+
+def test_a_model_that_was_not_exported_or_is_damaged_is_not_carried(
+    models: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelNotFound, match="vla-embeddings export --model text --tensorrt"):
+        copy_models(ArtifactStore(models), tmp_path / "more", "tensorrt")
+    (models / "clip-vit-base-patch32" / "fp16" / "model.onnx").write_text("cut")
+    with pytest.raises(ArtifactDamaged, match=r"model\.onnx has 3 bytes"):
+        copy_models(ArtifactStore(models), tmp_path / "damaged", "cuda")
+
+
+def test_models_and_inputs_are_packed_beside_the_wheels_in_parts_as_large_as_asked_for(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = models / "all-MiniLM-L6-v2" / "fp32"
+    (large / GRAPH).write_bytes(os.urandom(2 << 20))
+    manifest = Manifest.from_json((large / MANIFEST).read_text())
+    (large / MANIFEST).unlink()
+    (large / MANIFEST).write_text(replace(manifest, files=record_files(large)).to_json())
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "instructions").write_text("pick up the cup")
+    monkeypatch.setattr(pack, "needed", lambda *_: {})
+    monkeypatch.setattr(pack, "download", lambda wheels, folder, python: folder.mkdir())
+    given = ["--models", str(models), "--data", str(tmp_path / "real"), "--part-mb", "1"]
+    monkeypatch.setattr(sys, "argv", ["pack", str(tmp_path / "to"), *given])
+
+    pack.main()
+
+    assert {path.name for path in (tmp_path / "to").iterdir()} == {"wheels", "models", "data"}
+    packed = sorted((tmp_path / "to" / "models" / "all-MiniLM-L6-v2" / "fp32").iterdir())
+    parts = ["model.onnx.part000", "model.onnx.part001", "model.onnx.sha256"]
+    assert [path.name for path in packed] == ["manifest.json", *parts]
+    assert max(path.stat().st_size for path in packed) == 1 << 20
+
+
+def test_nothing_is_packed_into_a_folder_that_has_other_files(
+    carried: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pack", str(carried)])
+    with pytest.raises(SystemExit):
+        pack.main()
+    assert "is not empty" in capsys.readouterr().err
 
 
 def test_all_that_the_library_needs_is_carried_in_the_versions_tested_here() -> None:
@@ -101,8 +209,9 @@ def test_a_package_that_is_not_here_is_named() -> None:
 
 
 def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
-    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    carried: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    copy_models(ArtifactStore(models), carried / "models", "cuda")
     commands, environments = [], []
 
     def note(command: list[str], *, env: dict[str, str], **_: object) -> object:
@@ -114,13 +223,13 @@ def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
     monkeypatch.setattr(subprocess, "run", note)
     site = tmp_path / "site"
     monkeypatch.setattr(
-        sys, "argv", ["run.py", "--packages", str(packages), "--site", str(site), "latency"]
+        sys, "argv", ["run.py", "--carried", str(carried), "--site", str(site), "latency"]
     )
 
     run.main()
 
     assert commands == [
-        ["benchmarks", "--device", "cuda", "--peers-here", "latency"],
+        ["benchmarks", "--device", "cuda", "--peers-here", "--models-here", "latency"],
         ["vla_embeddings", "providers", "--device", "cuda"],
     ]
     assert environments[0]["PYTHONPATH"].split(os.pathsep)[:2] == [str(site), str(REPOSITORY)]

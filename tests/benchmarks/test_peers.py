@@ -1,6 +1,7 @@
 """Peers run in processes of their own, and say why where they cannot."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import onnxruntime
 import pytest
 
 from benchmarks.bench import Bench
-from benchmarks.contest import contest
 from benchmarks.peers.adapter import Place
 from benchmarks.peers.backends import require_cuda
 from benchmarks.peers.encoders import ENCODERS
@@ -18,13 +18,14 @@ from benchmarks.peers.environment import (
     PeerEnvironment,
     PeerFailed,
     requirements_of,
-    this_environment,
 )
 from benchmarks.peers.peer import compete
 from benchmarks.peers.process import start_worker
 from benchmarks.peers.store import start_store
 from benchmarks.peers.stores import StoreInputs
-from benchmarks.results import Absence
+from benchmarks.results import Absence, Findings
+from benchmarks.size import TINY
+from benchmarks.targets import ONE_INSTRUCTION
 from vla_embeddings.models import MINILM, ArtifactStore
 
 INPUTS = StoreInputs(["a"], np.ones((1, 384), np.float32), np.ones((1, 384), np.float32))
@@ -40,24 +41,30 @@ def test_peers_that_cannot_be_installed_are_named_with_the_reason(bench: Bench) 
     assert len(absences) == 7
 
 
-@pytest.mark.timeout(300)  # PyTorch is started and the checkpoint exported
 def test_peers_that_are_installed_here_make_the_same_vectors_and_say_what_they_run_on(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    find: Callable[[str], Findings],
 ) -> None:
-    monkeypatch.setattr("benchmarks.peers.peer.ARTIFACTS", tmp_path)
-    here = replace(bench, peers=this_environment())
-    with contest(here, "text", bench.inputs.instructions[:40]) as field:
-        quality = {
-            each.name.rpartition(" ")[0]: cosine
-            for each, (cosine, _) in zip(field.embedders, field.agreements, strict=True)
-        }
-        seconds = [each.seconds([slice(0, 1), slice(0, 40)]) for each in field.embedders]
-    installed = {"transformers", "optimum-onnx ORTModel"}  # by the export
-    assert installed <= quality.keys()
-    assert all(quality[name] > 0.9999 for name in installed)
-    assert all(len(each) == 2 for each in seconds)
-    packages = {package for on in field.runs_on.values() for package in on}
-    assert {"torch", "transformers", "onnxruntime"} <= packages
+    findings = find("latency")
+    measured = {
+        row.subject.rpartition(" ")[0]: row
+        for row in findings.rows
+        if row.whose == "peer" and row.work == ONE_INSTRUCTION
+    }
+    assert {"transformers", "optimum-onnx ORTModel"} <= measured.keys()  # by the export
+    for row in measured.values():
+        assert row.quality == pytest.approx(1, abs=1e-4)
+        assert len(row.turns) == TINY.latency_turns
+        assert findings.runs_on[row.subject].keys() & {"torch", "onnxruntime"}
+
+
+def test_every_peer_is_measured_or_absent_with_the_reason(
+    find: Callable[[str], Findings],
+) -> None:
+    findings = find("latency")
+    measured = {f"{subject.rpartition(' ')[0]} (text)" for subject in findings.runs_on}
+    absent = {each.contender for each in findings.absences if each.reason}
+    assert not measured & absent
+    assert measured | absent == {f"{name} ({kind})" for kind, name in ENCODERS}
 
 
 def test_a_peer_for_cpus_alone_is_absent_on_a_gpu(bench: Bench) -> None:

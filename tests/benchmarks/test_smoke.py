@@ -56,6 +56,9 @@ PEERS = {
     "asyncpg, hnsw.iterative_scan",
     "asyncpg, pgvector's README",
     "asyncpg fetch, same SQL",
+    "asyncpg, exact scan",
+    "asyncpg, hnsw.iterative_scan",
+    "asyncpg, pgvector's README",
     "asyncpg unnest, 2,000 at a time",
     "embeddings off",
     "redis-py GET",
@@ -68,7 +71,9 @@ PEERS = {
 
 @pytest.mark.parametrize("name", SUITES)
 def test_no_figure_of_ours_is_taken_for_a_peers(name: str, find: Find) -> None:
-    assert {row.subject for row in find(name).rows if row.whose == "peer"} <= PEERS
+    findings = find(name)
+    peers = {row.subject for row in findings.rows if row.whose == "peer"}
+    assert peers <= PEERS | findings.runs_on.keys()
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -95,17 +100,15 @@ def test_every_suite_says_in_a_line_what_it_does() -> None:
     assert all(10 < len(summary(suite)) < 90 for suite in SUITES.values())
 
 
-def test_latency_times_fp32_and_int8_where_it_was_exported(bench: Bench, find: Find) -> None:
+def test_latency_times_an_instruction_in_fp32_and_int8(find: Find) -> None:
     findings = find("latency")
-    precisions = [artifact.manifest.precision for artifact in bench.artifacts("text")]
     for work in (ONE_INSTRUCTION, PACED_INSTRUCTION):
         ours = [row for row in findings.rows if row.work == work and "ours" in row.subject]
         assert all(row.share and row.limit for row in ours)
-        assert [row.subject for row in ours] == [f"ours {precision}" for precision in precisions]
+        assert [row.subject for row in ours] == ["ours fp32", "ours int8"]
         assert {row.document for row in ours} == {15}
-    missing = [absence.contender for absence in findings.absences]
-    assert len(precisions) + sum(name.endswith("(text)") for name in missing) == 2
     assert findings.rows[0].quality == pytest.approx(1, abs=1e-5)
+    assert 0.99 < (findings.rows[1].quality or 0) < 1
 
 
 def test_latency_is_drawn_by_tokens_and_by_batch(find: Find) -> None:
@@ -175,7 +178,7 @@ def test_the_machines_own_figures_stand_in_their_units_once(find: Find) -> None:
 def test_speeds_of_many_callers_carry_quality_and_the_share_of_the_peak(find: Find) -> None:
     rows = [row for row in find("concurrency").rows if row.subject.startswith("ours")]
     assert all(row.share for row in rows if row.unit == "/s")
-    assert all(row.neighbours for row in rows if "of a call" in row.work)
+    assert all(row.neighbours for row in rows if "caller" in row.work and "lag" not in row.work)
 
 
 def test_a_suite_says_what_it_was_measured_on_where_that_is_not_the_runs_inputs(

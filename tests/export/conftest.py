@@ -6,7 +6,6 @@ from types import ModuleType
 import pytest
 from huggingface_hub import constants
 
-from vla_embeddings.export import ensure_exported
 from vla_embeddings.export.checkpoints import Source, find_source, untrained_source
 from vla_embeddings.export.graphs import export_graph
 from vla_embeddings.export.references import Reference, load_reference
@@ -34,11 +33,9 @@ def plain_minilm(minilm: Reference, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-def int8_minilm(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """MiniLM exported in 8 bits, into a store of its own."""
-    store = ArtifactStore(tmp_path_factory.mktemp("int8"))
-    [(artifact, _)] = ensure_exported(MINILM, ["int8"], store)
-    return artifact
+def int8_minilm(models_dir: Path) -> Artifact:
+    """MiniLM exported in 8 bits."""
+    return ArtifactStore(models_dir).open(MINILM, "int8")
 
 
 def _clip_source(models_dir: Path, model: Model) -> Source:

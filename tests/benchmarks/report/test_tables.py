@@ -1,7 +1,10 @@
 """Findings as tables."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+from benchmarks.machine import PACKAGES
+from benchmarks.peers.clients import CLIENTS
 from benchmarks.peers.encoders import ENCODERS
 from benchmarks.report.curves import by_chart, series_grid
 from benchmarks.report.document import document_table
@@ -17,7 +20,15 @@ from benchmarks.results import RESULTS as COMMITTED
 from benchmarks.results import Findings, Row, Series, Verdict, load_results
 from benchmarks.spread import Spread
 from benchmarks.targets import ONE_INSTRUCTION
-from tests.benchmarks.report.example import LATENCY, RESULTS, THROUGHPUT, result, row
+from tests.benchmarks.report.example import (
+    LATENCY,
+    MACHINE,
+    RESULTS,
+    THROUGHPUT,
+    exactly,
+    result,
+    row,
+)
 
 
 def test_the_documents_table_has_our_figures_beside_the_documents() -> None:
@@ -182,6 +193,27 @@ def test_the_page_tells_the_versions_that_a_peer_ran_on() -> None:
     runs_on = {"vecs 0.4.5": {"psycopg2-binary": "2.9.13", "pgvector": "0.3.6"}}
     text = markdown([result("search", Findings([], [], [], runs_on=runs_on))])
     assert "| psycopg2-binary 2.9.13, pgvector 0.3.6 |" in text
+
+
+def test_the_page_tells_the_versions_of_the_plain_clients_that_were_measured() -> None:
+    measured = result(
+        "cache", Findings([exactly("one hit in Redis", "redis-py GET", 0.1, "ms")], [], [])
+    )
+    packages = {"numpy": "2.4.6", "redis": "8.1.0", "hiredis": "3.5.0", "asyncpg": "0.32.0"}
+    text = markdown([replace(measured, machine=replace(MACHINE, packages=packages))])
+    [redis_py] = [line for line in text.splitlines() if line.startswith("| redis-py | redis |")]
+    assert redis_py.endswith("| redis 8.1.0, hiredis 3.5.0 |")
+    [asyncpg] = [line for line in text.splitlines() if line.startswith("| asyncpg | asyncpg |")]
+    assert asyncpg.endswith("|  |"), "it was not measured in that run"
+
+
+def test_the_clients_of_the_table_are_those_of_the_suites(
+    find: Callable[[str], Findings],
+) -> None:
+    for suite, client in (("cache", "redis-py"), ("search", "asyncpg")):
+        assert client in CLIENTS
+        assert any(row.subject.startswith(client) for row in find(suite).rows)
+        assert {*CLIENTS[client].on} <= {*PACKAGES}
 
 
 def test_a_suites_line_tells_how_much_other_work_there_was_where_it_is_known() -> None:
