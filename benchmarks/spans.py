@@ -12,7 +12,7 @@ Spans = dict[str, float]
 
 @contextmanager
 def spans(functions: Mapping[str, tuple[Any, str]]) -> Iterator[Spans]:
-    """Time every call of some functions, on whatever thread, until the end.
+    """Time every call of some functions, one at a time on whatever thread, until the end.
 
     Args:
         functions: by the name of the span, the module or class that is asked for the function,

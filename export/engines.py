@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,8 +90,7 @@ def _build(artifact: Artifact, choice: ProviderChoice, platform: Platform) -> Pa
         shutil.rmtree(destination, ignore_errors=True)
         stage.rename(destination)
     finally:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(stage)
+        shutil.rmtree(stage, ignore_errors=True)
     return destination / ENGINE
 
 

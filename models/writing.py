@@ -1,5 +1,6 @@
 """What the file system refuses becomes an error that names the place, the user and the cure."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,6 +11,18 @@ from pathlib import Path
 
 from vla_embeddings.errors import EmbeddingError, NotWritable
 
+# Other faults of the block are no fault of the folder.
+_REFUSALS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+}
+
+LOCK = ".lock"
 STAGING = ".staging-"
 """Begins the names of folders that are written before they are moved to where they belong."""
 
@@ -19,13 +32,15 @@ def writing(folder: Path) -> Iterator[None]:
     """Turns what stops the block from writing into `folder` into an error of ours.
 
     Raises:
-        NotWritable: for any `OSError`: no permission, no space, a read-only disk.
+        NotWritable: no permission, no space, a read-only disk, a file where a folder should be.
     """
     try:
         yield
     except EmbeddingError:  # some are OSErrors, too
         raise
     except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
         raise NotWritable(
             f"{folder} cannot be written by uid {os.geteuid()}: {error}. Make room or give write "
             "permission there, or name another folder with --output or EMBEDDING_MODELS_DIR."
@@ -41,7 +56,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("a") as lock:
+        with (folder / LOCK).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for leftover in folder.glob(f"{STAGING}*"):
                 shutil.rmtree(leftover)
@@ -59,3 +74,5 @@ def require_writable(folder: Path) -> None:
         # Only a file shows: permission bits bind neither root nor a read-only disk.
         with tempfile.TemporaryFile(dir=nearest):
             pass
+        if (lock := folder / LOCK).exists():
+            lock.open("a").close()  # it may be another user's

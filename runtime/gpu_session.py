@@ -53,7 +53,7 @@ def open_gpu_session(ort: Any, artifact: Artifact, choice: ProviderChoice, optio
 
 def create(
     ort: Any,
-    graph: str,
+    graph: str | bytes,
     options: Any,
     choice: ProviderChoice,
     first_options: Mapping[str, str],
@@ -62,7 +62,7 @@ def create(
 
     Args:
         ort: the onnxruntime module.
-        graph: path of the graph.
+        graph: path of the graph, or a small one itself.
         options: `onnxruntime.SessionOptions` with `RECORD_PLACEMENT`.
         choice: the providers, best first.
         first_options: of the first provider.
@@ -72,6 +72,7 @@ def create(
             may be computed there.
     """
     first, *others = choice.providers
+    what = "a graph of one operator" if isinstance(graph, bytes) else graph
     providers = [(first, dict(first_options))]
     for name in others:
         providers.append((name, dict(_cuda(choice, graphs=False)) if name == CUDA else {}))
@@ -79,7 +80,7 @@ def create(
         # Without enable_fallback=0, it prints an error and goes on with the CPU.
         session = ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     except Exception as error:  # its exceptions share no base class of their own
-        raise _unavailable(ort, choice, f"ONNX Runtime could not load {graph}: {error}") from error
+        raise _unavailable(ort, choice, f"ONNX Runtime could not load {what}: {error}") from error
     provider = session.get_providers()[0]
     if provider != first:
         raise _unavailable(ort, choice, f"{first} did not start and left the work to {provider}")
@@ -88,7 +89,7 @@ def create(
         raise unavailable(
             choice.device,
             Fault(
-                f"ONNX Runtime {ort.__version__} left {operators} of {graph} to the CPU",
+                f"ONNX Runtime {ort.__version__} left {operators} of {what} to the CPU",
                 "Export the model anew for a GPU, with --precision fp16",
             ),
         )

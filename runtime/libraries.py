@@ -4,7 +4,7 @@ import ctypes
 import importlib.util
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ def load_libraries(ort: Any) -> None:
 
     What is missing or broken is left out: `missing_library` then names it.
     """
-    with redirect_stdout(sys.stderr):  # it prints what it cannot load, where commands put JSON
-        ort.preload_dlls()
+    # It prints what it cannot load, where commands put JSON. Its own module's `print` alone is
+    # another then: other threads may print meanwhile.
+    ort.preload_dlls.__globals__["print"] = partial(print, file=sys.stderr)
+    ort.preload_dlls()
     for name in _TENSORRT:
         for path in _in_wheels(name):
             _fault(path, ctypes.RTLD_GLOBAL)

@@ -1,7 +1,5 @@
 """Whether a GPU's provider comes up at all."""
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from vla_embeddings.runtime.gpu_session import create
@@ -32,7 +30,4 @@ def require_provider(ort: Any, choice: ProviderChoice) -> None:
     options = ort.SessionOptions()
     options.add_session_config_entry(RECORD_PLACEMENT, "1")
     options.log_severity_level = 4  # fatal ones; the error says the rest
-    with tempfile.TemporaryDirectory(prefix="vla-embeddings-") as folder:
-        graph = Path(folder, "relu.onnx")
-        graph.write_bytes(_RELU)
-        create(ort, str(graph), options, choice, first_options={})
+    create(ort, _RELU, options, choice, first_options={})

@@ -100,7 +100,7 @@ class Worker(Generic[Item]):
         """Vectors of the items, (n, dimension) float32, in their order.
 
         Args:
-            items: more than a batch of them are bulk work in any case.
+            items: at least one; more than a batch of them are bulk work in any case.
             bulk: let requests go first.
 
         Raises:
@@ -215,4 +215,5 @@ def _encode_jobs(jobs: Sequence[_Job[Item]], cut: Cut[Item]) -> None:
             return
         for job in jobs:
             if not job.is_done:
+                job.vectors.clear()
                 _encode_jobs([job], cut)

@@ -18,9 +18,11 @@ INDEX_COST = 4
 
 # PostgreSQL may keep a plan of a statement for any values, where it seems no dearer than those for
 # the first five, and assumes that a third of all rows are `<` any value. With values in hand this
-# is just true; without them it adds the cost of what would never be run.
+# is just true; without them it adds the cost of what would never be run. The count asks for a
+# column of the row, since for parallel workers one that does not is run beforehand.
 PLANNED_FOR_VALUES = (
-    "($1 IS NOT NULL OR 0 < (SELECT count(*) FROM generate_series(1, 1e15::bigint)))"
+    "($1 IS NOT NULL OR 0 < (SELECT count(*) FROM generate_series(1, 1e15::bigint) "
+    "WHERE {column} IS NOT NULL))"
 )
 
 
@@ -57,7 +59,7 @@ class Shape(NamedTuple):
         """The query without its order; `conditions` come on top."""
         where = [*conditions, *self.conditions]
         if self.conditions:
-            where.append(PLANNED_FOR_VALUES)
+            where.append(PLANNED_FOR_VALUES.format(column=f"t.{self.column.sql}"))
         outputs = [*map(_output, self.columns), self.distance(half=False), *self.key()]
         return f"SELECT {', '.join(outputs)} FROM {self.table.sql} AS t" + (
             f" WHERE {' AND '.join(where)}" if where else ""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.config import Device, EmbeddingConfig, PrecisionSetting
-from vla_embeddings.errors import EmbeddingError, ModelNotFound
+from vla_embeddings.errors import ArtifactDamaged, EmbeddingError, ModelNotFound
 from vla_embeddings.models import (
     PRECISIONS,
     Artifact,
@@ -237,7 +237,7 @@ async def measure_all(
 def _exported(kind: Kind, device: Device, config: EmbeddingConfig) -> list[Artifact]:
     try:
         found = installed(config, RUNS_IN[device])
-    except ModelNotFound:
+    except (ModelNotFound, ArtifactDamaged):
         return []
     return [artifact for artifact in found if artifact.manifest.kind == kind]
 
@@ -249,5 +249,5 @@ def _device_of(kind: Kind, config: EmbeddingConfig, failed: Collection[Device]) 
     model, store = find_model(config.name_of_model(kind), kind), ArtifactStore(config.models_dir)
     try:
         return select(model, store, "auto", config.precision, failed)[1].device
-    except ModelNotFound:  # in the precision that a service would take; others are measured
+    except (ModelNotFound, ArtifactDamaged):  # what a service would take; others are measured
         return "cpu" if "cuda" in failed else choose_providers("auto").device

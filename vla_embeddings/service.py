@@ -127,6 +127,7 @@ class EmbeddingService:
         self._vectors = ReadThrough(cache)
         self._closed = False
         self._process: int | None = None  # whose threads embed, from the first call on
+        self._finalizer: weakref.finalize[..., EmbeddingService] | None = None
         threads, nice = settings.cpus, config.nice
         self._pool = Pool("vla-embeddings-pixels", threads=threads, nice=nice)
         # Of its own, so that a single image waits for none of them.
@@ -263,6 +264,8 @@ class EmbeddingService:
         if self._is_forked:
             return
         self._closed = True
+        if self._finalizer is not None:
+            self._finalizer.detach()
         _close_all(self._parts)
 
     async def __aenter__(self) -> Self:
@@ -298,7 +301,8 @@ class EmbeddingService:
         if self._process is None:
             self._process = os.getpid()
             # Threads keep the models. At the exit, each thread is ended as it needs.
-            weakref.finalize(self, _free, self._process, self._parts).atexit = False
+            self._finalizer = weakref.finalize(self, _free, self._process, self._parts)
+            self._finalizer.atexit = False
 
     async def _embed_text(
         self, lane: Lane[str], text: str, what: str, *, use_cache: bool

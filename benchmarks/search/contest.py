@@ -44,9 +44,7 @@ class Searches:
         ]
 
 
-async def in_turns(
-    asks: Mapping[str, Ask], truths: Sequence[Vectors], bench: SearchBench
-) -> Searches:
+async def hold(asks: Mapping[str, Ask], truths: Sequence[Vectors], bench: SearchBench) -> Searches:
     """Every contender with every query that has a truth, each warmed by an untimed search.
 
     Args:
@@ -54,15 +52,15 @@ async def in_turns(
         truths: for each query the cosines of what is truly nearest; found before any is timed,
             since it takes all cores, whose threads go on spinning for a while.
     """
-    recalls: dict[str, list[float]] = {name: [] for name in asks}
-    lengths: dict[str, list[float]] = {name: [] for name in asks}
+    recalls = {name: [0.0] * len(truths) for name in asks}
+    lengths = {name: [0.0] * len(truths) for name in asks}
 
     def timer(name: str, ask: Ask) -> Timer:
         async def asked(turn: int) -> float:
             number = turn % len(truths)
             taken, found = await ask(number)
-            recalls[name].append(recall(found, truths[number]))
-            lengths[name].append(len(found) / len(truths[number]))
+            recalls[name][number] = recall(found, truths[number])
+            lengths[name][number] = len(found) / len(truths[number])
             return taken
 
         return warmed(asked)

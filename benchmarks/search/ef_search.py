@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from benchmarks.results import Findings, Row, Series
-from benchmarks.search.contest import Searches, asking, in_turns, searching
+from benchmarks.search.contest import Searches, asking, hold, searching
 from benchmarks.search.inputs import TOP_K, SearchBench
 from benchmarks.turns import OURS, latencies
 
@@ -17,7 +17,7 @@ async def ef_search_work(bench: SearchBench) -> Findings:
         asks = {
             str(each): asking(searching(connection, queries, ef_search=each)) for each in EF_SEARCH
         }
-        searches = await in_turns(asks, bench.truths, bench)
+        searches = await hold(asks, bench.truths, bench)
     rows = [_row(each, searches) for each in EF_SEARCH]
     points = [(row.figure.median, row.recall or 0.0) for row in rows]
     labels = list(map(str, EF_SEARCH))

@@ -4,7 +4,7 @@ from benchmarks.peers.environment import PeerEnvironment, PeerFailed
 from benchmarks.peers.store import Store, start_store
 from benchmarks.peers.stores import EF_SEARCH, StoreInputs
 from benchmarks.results import Absence, Findings, Verdict
-from benchmarks.search.contest import Searches, asking, in_turns, searching
+from benchmarks.search.contest import Searches, asking, hold, searching
 from benchmarks.search.inputs import TABLE, SearchBench, Vectors, nearest_similarities
 from benchmarks.search.writing import make_table
 from benchmarks.turns import OURS, rates, ratio, round_trips, seconds, take_turns
@@ -81,4 +81,4 @@ async def _searches(store: Store, bench: SearchBench) -> Searches:
             OURS: asking(searching(connection, queries, ef_search=EF_SEARCH)),
             store.name: theirs,
         }
-        return await in_turns(asks, nearest_similarities(vectors, queries), bench)
+        return await hold(asks, nearest_similarities(vectors, queries), bench)

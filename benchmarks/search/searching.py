@@ -11,7 +11,7 @@ from benchmarks.search.contest import (
     Searches,
     asking,
     fetching,
-    in_turns,
+    hold,
     searching,
 )
 from benchmarks.search.inputs import (
@@ -54,7 +54,7 @@ async def overhead_work(bench: SearchBench) -> Findings:
     queries = bench.inputs.queries
     await bench.raw.execute(EFFORT)
     async with bench.db.pool.acquire() as connection:
-        searches = await in_turns(
+        searches = await hold(
             {
                 OURS: asking(searching(connection, queries)),
                 fetch: _same(await resolve(connection, TABLE), connection, queries),
@@ -99,7 +99,7 @@ async def recall_work(bench: SearchBench) -> Findings:
 async def _recall(which: str, bench: SearchBench) -> Findings:
     async with bench.db.pool.acquire() as connection:
         ours = asking(searching(connection, bench.inputs.queries))
-        searches = await in_turns({OURS: ours}, bench.truths, bench)
+        searches = await hold({OURS: ours}, bench.truths, bench)
     return _judged(which, searches)
 
 
@@ -112,7 +112,7 @@ async def _filtered(which: str, kept: int, bench: SearchBench) -> Findings:
     await bench.raw.execute(GOES_ON)
     async with bench.db.pool.acquire() as connection:
         filters = {"bucket": {"lt": kept}}
-        searches = await in_turns(
+        searches = await hold(
             {
                 OURS: asking(searching(connection, queries, filters=filters)),
                 EXACT: asking(fetching(bench.raw, exact(where=where), queries)),
@@ -155,7 +155,7 @@ async def threshold_work(bench: SearchBench) -> Findings:
             return fetching(bench.raw, nearest(where=where), queries)(number)
 
         asks = {OURS: asking(ours), in_where: asking(theirs)}
-        searches = await in_turns(asks, [truth[:REACH] for truth in truths], bench)
+        searches = await hold(asks, [truth[:REACH] for truth in truths], bench)
     await bench.raw.execute(AS_BEFORE)
     faster = ratio(searches.times[in_where], searches.times[OURS])
     verdict = Verdict(work, OURS, in_where, faster, "x", 10, at_most=False)

@@ -56,9 +56,6 @@ PEERS = {
     "asyncpg, hnsw.iterative_scan",
     "asyncpg, pgvector's README",
     "asyncpg fetch, same SQL",
-    "asyncpg, exact scan",
-    "asyncpg, hnsw.iterative_scan",
-    "asyncpg, pgvector's README",
     "asyncpg unnest, 2,000 at a time",
     "embeddings off",
     "redis-py GET",
@@ -285,7 +282,7 @@ def test_an_inference_is_timed_with_and_without_embeddings(find: Find) -> None:
     times = figures(findings.rows, "embeddings off") + figures(
         findings.rows, "ours, embeddings on"
     )
-    assert all(milliseconds > 10 for milliseconds in times)
+    assert all(milliseconds > 1 for milliseconds in times)
     shares = figures(findings.rows, "share with both vectors in time")
     assert all(0 <= share <= 1 for share in shares)
 

@@ -96,6 +96,14 @@ def test_a_full_disk_leaves_the_old_artefact_and_says_so(tmp_path: Path) -> None
     assert {path.name for path in (tmp_path / MINILM.name).iterdir()} == {".lock", "fp32"}
 
 
+def test_a_fault_that_is_not_the_folders_stays_what_it_is(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FileNotFoundError, match=r"traced\.onnx"),
+        ArtifactStore(tmp_path).staging(MINILM, "fp32"),
+    ):
+        (tmp_path / "traced.onnx").read_bytes()
+
+
 def test_an_error_of_ours_stays_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="no weights"), writing(tmp_path):
         raise ModelNotFound("no weights")

@@ -227,6 +227,26 @@ async def test_a_filter_that_few_rows_pass_asks_no_index_however_often_it_is_sea
     assert found == 12 * [exact]
 
 
+@pytest.mark.usefixtures("filled")
+async def test_a_server_that_is_made_to_plan_for_any_values_answers_all_the_same(
+    db: Database,
+) -> None:
+    """Also in parallel, where it would run beforehand what a plan for any values is put off by."""
+    filters = {"instruction": {"lt": "instruction 102"}}
+    async with db.pool.acquire() as connection:
+        once = await _ids(connection, filters=filters, exact=True)
+        for setting in (
+            "plan_cache_mode = force_generic_plan",
+            "min_parallel_table_scan_size = 0",
+            "parallel_setup_cost = 0",
+            "parallel_tuple_cost = 0",
+            "statement_timeout = '20s'",
+        ):
+            await connection.execute(f"SET {setting}")
+        assert await _ids(connection, filters=filters, exact=True) == once
+    assert len(once) == 10
+
+
 async def test_a_filter_asks_the_index_where_that_costs_less_than_sorting_what_passes(
     db: Database,
 ) -> None:
