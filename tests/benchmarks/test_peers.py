@@ -63,6 +63,7 @@ def test_every_peer_is_measured_or_absent_with_the_reason(
     findings = find("latency")
     measured = {f"{subject.rpartition(' ')[0]} (text)" for subject in findings.runs_on}
     absent = {each.contender for each in findings.absences if each.reason}
+    absent -= {"ours int8 (image)"}  # where it was not exported
     assert not measured & absent
     assert measured | absent == {f"{name} ({kind})" for kind, name in ENCODERS}
 
