@@ -214,13 +214,8 @@ def _who(callers: int) -> str:
 
 def _series(name: str, turns: Mapping[int, Sequence[Turn]], tail: int) -> list[Series]:
     def line(chart: str, unit: str, figures: Mapping[int, list[float]]) -> Series:
-        spreads = [quartiles(each) for each in figures.values()]
-        points = [
-            (float(callers), spread.median)
-            for callers, spread in zip(figures, spreads, strict=True)
-        ]
-        low, high = [each.low for each in spreads], [each.high for each in spreads]
-        return Series(chart, name, "concurrent callers", unit, points, low, high)
+        spreads = {float(callers): quartiles(each) for callers, each in figures.items()}
+        return Series.through(chart, name, "concurrent callers", unit, spreads)
 
     rates = {callers: [turn.per_second for turn in each] for callers, each in turns.items()}
     waits = {

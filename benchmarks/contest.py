@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.bench import Bench, Track
 from benchmarks.devices import RUNS_ON
 from benchmarks.harness import Contender, Timings, interleave
-from benchmarks.ours import Ours, serve
+from benchmarks.ours import serve
 from benchmarks.peers.environment import PeerFailed
 from benchmarks.peers.peer import compete
 from benchmarks.results import Absence, Unit
@@ -74,7 +74,7 @@ class Standing:
     precision: Precision | None
     """Ours; None for a peer or a limit."""
     agreement: Agreement | None
-    """None for a limit."""
+    """A peer's; None for ours, whose qualities are measured on all inputs, and for a limit."""
     bounds: Sequence[Precision] = ()
     """Those whose figures it is a limit to."""
 
@@ -90,8 +90,8 @@ class Contest:
     embedders: Sequence[Embedder]
     precisions: Sequence[Precision]
     """Those of ours."""
-    agreements: Sequence[Agreement]
-    """Of each embedder."""
+    agreements: Sequence[Agreement | None]
+    """Of each embedder; see `Standing`."""
     absences: list[Absence]
     runs_on: dict[str, dict[str, str]]
     """As in `Findings`."""
@@ -123,14 +123,15 @@ def contest(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Iterator[Contest
     with ExitStack() as stack:
         ours = [stack.enter_context(serve(each, inputs, bench)) for each in artifacts]
         embedders: list[Embedder] = [*ours]
-        agreements = [_agreement(each, ours[0]) for each in ours]
+        agreements: list[Agreement | None] = [None] * len(ours)
         if bench.peers:
+            exact = ours[0].vectors(slice(0, min(COMPARED, len(inputs))))
             competing = compete(bench.peers, kind, inputs, bench.fp32, bench.place)
             peers, missing = stack.enter_context(competing)
             absences += missing
             for peer in peers:
                 try:
-                    agreements.append(_agreement(peer, ours[0]))
+                    agreements.append(_agreement(peer, exact))
                     embedders.append(peer)
                     runs_on[peer.name] = dict(peer.on)
                 except PeerFailed as error:
@@ -143,8 +144,7 @@ def _not_exported(kind: Kind, bench: Bench, exported: Sequence[Precision]) -> li
     return [Absence(f"ours {each} ({kind})", "not exported") for each in missing]
 
 
-def _agreement(embedder: Embedder, fp32: Ours) -> Agreement:
-    count = min(COMPARED, len(fp32.inputs))
-    part = slice(0, count)
-    cosines = np.einsum("nd,nd->n", embedder.vectors(part), fp32.vectors(part))
-    return float(cosines.min()), count
+def _agreement(peer: Embedder, exact: NDArray[np.float32]) -> Agreement:
+    """With our fp32 vectors of the first inputs."""
+    cosines = np.einsum("nd,nd->n", peer.vectors(slice(0, len(exact))), exact)
+    return float(cosines.min()), len(exact)

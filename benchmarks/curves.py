@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.contest import Standing, Work
 from benchmarks.results import Series
+from benchmarks.spread import quartiles
 
 CALLS = 5
 """In a row for each x in every turn; the first warms up, and is dropped."""
@@ -27,8 +28,8 @@ def curves(
 def _line(standing: Standing, chart: str, x: str, parts: Mapping[float, slice]) -> Series:
     turns = standing.timings.turns
     calls = np.reshape(turns, (len(turns), len(parts), CALLS))
-    per_input = np.percentile(calls[:, :, 1:], (25, 50, 75), axis=(0, 2))
-    sizes = [part.stop - part.start for part in parts.values()]
-    low, median, high = (1000 * np.multiply(per_input, sizes)).tolist()
-    points = list(zip(parts, median, strict=True))
-    return Series(chart, standing.timings.name, x, "ms", points, low, high)
+    spreads = {
+        at: quartiles((1000 * (part.stop - part.start) * calls[:, place, 1:]).ravel().tolist())
+        for place, (at, part) in enumerate(parts.items())
+    }
+    return Series.through(chart, standing.timings.name, x, "ms", spreads)

@@ -139,6 +139,16 @@ class Series:
     labels: list[str] = field(default_factory=list)
     """One for each point where its x does not say which it is; else none."""
 
+    @classmethod
+    def through(
+        cls, chart: str, subject: str, x: str, y: str, spreads: Mapping[float, Spread]
+    ) -> "Series":
+        """A line through medians, each between its quartiles, by their x."""
+        points = [(place, spread.median) for place, spread in spreads.items()]
+        low = [spread.low for spread in spreads.values()]
+        high = [spread.high for spread in spreads.values()]
+        return cls(chart, subject, x, y, points, low, high)
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:

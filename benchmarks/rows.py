@@ -67,7 +67,7 @@ def _row(
     unit: SpeedUnit,
 ) -> Row:
     timings, convert = standing.timings, CONVERSIONS[unit]
-    share, is_limit = nearest_limit(standing, standings), standing.agreement is None
+    share, is_limit = nearest_limit(standing, standings), bool(standing.bounds)
     turns = timings.medians
     figure = Spread(min(turns), timings.best, max(turns)) if is_limit else timings.overall
     row = Row(

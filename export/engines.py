@@ -1,7 +1,6 @@
 """TensorRT engines, built where they will run and proven there."""
 
 import shutil
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from vla_embeddings.export.ensure import Progress
 from vla_embeddings.export.parity import verify
 from vla_embeddings.models import Artifact, FileRecord
 from vla_embeddings.models.store import GRAPH, sha256_of
-from vla_embeddings.models.writing import STAGING, alone_in
+from vla_embeddings.models.writing import alone_in, stage_in
 from vla_embeddings.runtime import onnxruntime
 from vla_embeddings.runtime.engines import (
     ENGINE,
@@ -74,8 +73,7 @@ def _build(artifact: Artifact, choice: ProviderChoice, platform: Platform) -> Pa
     destination = engine_folder(artifact, platform)
     timings = platform_folder(artifact, platform) / TIMINGS
     timings.mkdir(exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=STAGING, dir=timings.parent))
-    try:
+    with stage_in(timings.parent) as stage:
         engine = stage / ENGINE
         _compile(artifact, choice, platform, engine, timings)
         record = EngineRecord(
@@ -89,8 +87,6 @@ def _build(artifact: Artifact, choice: ProviderChoice, platform: Platform) -> Pa
         stage.chmod(0o755)
         shutil.rmtree(destination, ignore_errors=True)
         stage.rename(destination)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
     return destination / ENGINE
 
 

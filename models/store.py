@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from vla_embeddings.errors import ArtifactDamaged, ModelNotFound
 from vla_embeddings.models.manifest import GRAPH, FileRecord, Manifest
 from vla_embeddings.models.registry import Model, Precision
-from vla_embeddings.models.writing import STAGING, alone_in, require_writable
+from vla_embeddings.models.writing import alone_in, require_writable, stage_in
 
 __all__ = [
     "GRAPH",
@@ -139,13 +138,9 @@ class ArtifactStore:
             NotWritable: the disk is full or refuses.
         """
         parent = self.root / model.name
-        with alone_in(parent):
-            stage = Path(tempfile.mkdtemp(prefix=STAGING, dir=parent))
-            try:
-                yield stage
-                _publish(stage, parent / precision)
-            finally:
-                shutil.rmtree(stage, ignore_errors=True)
+        with alone_in(parent), stage_in(parent) as stage:
+            yield stage
+            _publish(stage, parent / precision)
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:

@@ -22,9 +22,8 @@ _REFUSALS = {
     errno.EEXIST,
 }
 
-LOCK = ".lock"
-STAGING = ".staging-"
-"""Begins the names of folders that are written before they are moved to where they belong."""
+_LOCK = ".lock"
+_STAGING = ".staging-"
 
 
 @contextmanager
@@ -56,11 +55,21 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK).open("a") as lock:
+        with (folder / _LOCK).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for leftover in folder.glob(f"{STAGING}*"):
+            for leftover in folder.glob(f"{_STAGING}*"):
                 shutil.rmtree(leftover)
             yield
+
+
+@contextmanager
+def stage_in(folder: Path) -> Iterator[Path]:
+    """A new folder there, to be filled and then moved to where it belongs; else it is removed."""
+    stage = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def require_writable(folder: Path) -> None:
@@ -74,5 +83,5 @@ def require_writable(folder: Path) -> None:
         # Only a file shows: permission bits bind neither root nor a read-only disk.
         with tempfile.TemporaryFile(dir=nearest):
             pass
-        if (lock := folder / LOCK).exists():
+        if (lock := folder / _LOCK).exists():
             lock.open("a").close()  # it may be another user's

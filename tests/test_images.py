@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.cache.servers import PatientCache
+from tests.conversions import watch_conversions
 from tests.test_service import _jpeg
 from vla_embeddings import EmbeddingConfig, EmbeddingService, images
 from vla_embeddings.cache import image_key
@@ -123,19 +124,13 @@ async def test_a_pil_image_of_a_batch_is_converted_once(
     service: EmbeddingService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For its key and its vector."""
-    convert, seen = Image.Image.convert, list[str]()
-
-    def watch(image: Image.Image, *arguments: Any) -> Image.Image:
-        seen.append(image.mode)
-        return convert(image, *arguments)
-
     scenes = [scene.image.convert("CMYK") for scene in make_scenes(3)]
-    monkeypatch.setattr(Image.Image, "convert", watch)
+    seen = watch_conversions(monkeypatch)
 
     batch = await service.batch_generate_embeddings(images=scenes)
 
     assert seen == ["CMYK"] * 3
-    alone = await service.get_image_embedding(convert(scenes[2], "RGB"))
+    alone = await service.get_image_embedding(scenes[2].convert("RGB"))
     np.testing.assert_allclose(batch["image_embeddings"][2], alone, rtol=0, atol=1e-5)
 
 

@@ -18,6 +18,7 @@ from PIL import ExifTags, Image
 from prometheus_client import REGISTRY
 
 from tests.cache.servers import PatientCache
+from tests.conversions import watch_conversions
 from tests.test_turns import OtherTask
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings import service as service_module
@@ -177,21 +178,15 @@ async def test_a_pil_image_is_converted_once(
     cached: EmbeddingService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For its key and its vector, whichever way it stands."""
-    convert, seen = Image.Image.convert, list[str]()
-
-    def watch(image: Image.Image, *arguments: Any) -> Image.Image:
-        seen.append(image.mode)
-        return convert(image, *arguments)
-
     scene = make_scenes(1)[0].image
     turned = scene.transpose(Image.Transpose.ROTATE_90).convert("CMYK")
     turned.getexif()[ExifTags.Base.Orientation] = 6
-    monkeypatch.setattr(Image.Image, "convert", watch)
+    seen = watch_conversions(monkeypatch)
 
     vector = await cached.get_image_embedding(turned)
 
     assert seen == ["CMYK"]
-    upright = convert(convert(scene, "CMYK"), "RGB")
+    upright = scene.convert("CMYK").convert("RGB")
     np.testing.assert_array_equal(await cached.get_image_embedding(upright), vector)
 
 

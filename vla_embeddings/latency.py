@@ -4,7 +4,7 @@ import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,8 @@ Embed = Callable[[Any], Awaitable[NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """One row of the document's table, for one precision and device."""
+class Case:
+    """One model in one precision on one device."""
 
     model: str
     kind: Kind
@@ -52,21 +52,35 @@ class Latency:
     dimension: int
     precision: Precision
     device: Device
+
+    @classmethod
+    def of(cls, artifact: Artifact, device: Device, **found: Any) -> Self:
+        """An artefact's, with what was found of it: the fields that a row has besides."""
+        manifest = artifact.manifest
+        return cls(
+            model=manifest.model,
+            kind=manifest.kind,
+            weights=manifest.weights,
+            dimension=manifest.dimension,
+            precision=manifest.precision,
+            device=device,
+            **found,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Latency(Case):
+    """One row of the document's table."""
+
     p50_ms: float
     p90_ms: float
     document_ms: float
 
 
 @dataclass(frozen=True, slots=True)
-class Unmeasured:
+class Unmeasured(Case):
     """A row that cannot be measured."""
 
-    model: str
-    kind: Kind
-    weights: Literal["trained", "untrained"]
-    dimension: int
-    precision: Precision
-    device: Device
     error: str
     """Why, and what to do about it."""
 
@@ -175,16 +189,12 @@ async def measure(
     async with service_of(artifact, device, config) as service:
         seconds = await seconds_of_calls(embed_one(service, manifest.kind), repeated)
     p50, p90 = 1000 * np.percentile(seconds[WARM_UP:], (50, 90))
-    return Latency(
-        manifest.model,
-        manifest.kind,
-        manifest.weights,
-        manifest.dimension,
-        manifest.precision,
+    return Latency.of(
+        artifact,
         device,
-        float(p50),
-        float(p90),
-        document_ms(manifest.kind, device),
+        p50_ms=float(p50),
+        p90_ms=float(p90),
+        document_ms=document_ms(manifest.kind, device),
     )
 
 
@@ -210,15 +220,7 @@ async def measure_all(
         try:
             return await measure(artifact, device, config)
         except EmbeddingError as error:
-            return Unmeasured(
-                manifest.model,
-                manifest.kind,
-                manifest.weights,
-                manifest.dimension,
-                manifest.precision,
-                device,
-                str(error),
-            )
+            return Unmeasured.of(artifact, device, error=str(error))
 
     choose_providers(config.device)  # before minutes go by
     for artifact in installed(config, RUNS_IN["cpu"]):

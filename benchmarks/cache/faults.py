@@ -94,7 +94,6 @@ async def _call(cache: EmbeddingCache) -> float:
 
 def _line(subject: str, seen: list[list[float]]) -> Series:
     """For each call its median over the caches: of one, another at work would be taken for it."""
-    calls = [quartiles(alike) for alike in zip(*seen, strict=False)][:CHARTED]
-    points = [(float(number), each.median) for number, each in enumerate(calls, start=1)]
-    low, high = [each.low for each in calls], [each.high for each in calls]
-    return Series("cache-faults", subject, "call", "ms", points, low, high)
+    calls = list(zip(*seen, strict=False))[:CHARTED]
+    spreads = {float(number): quartiles(alike) for number, alike in enumerate(calls, start=1)}
+    return Series.through("cache-faults", subject, "call", "ms", spreads)

@@ -32,7 +32,7 @@ def _blocks(results: Sequence[Result]) -> Iterator[str]:
     told = quoted(results)
     if (missed := verdicts(told, missed_only=True)).sections:
         yield "## Missed targets"
-        yield reached([verdict for result in told for verdict in result.findings.verdicts])
+        yield reached(told)
         yield missed.for_markdown()
     for result in results:
         yield f"## {title_of_suite(result.suite)}"

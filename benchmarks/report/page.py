@@ -105,11 +105,11 @@ def _card(grid: Grid, heading: str = "", note: str = "") -> Markup:
 
 
 def _summary(results: Sequence[Result]) -> Markup:
-    found = [verdict for result in results for verdict in result.findings.verdicts]
-    missed = [verdict for verdict in found if not verdict.passed]
+    missed = verdicts(results, missed_only=True)
+    count = sum(map(len, missed.sections.values()))
     return joined(
-        tag("p", {}, f"Measured on {machine_names(results)}. {reached(found)}".strip()),
-        _fold(f"{len(missed)} missed", verdicts(results, missed_only=True)) if missed else "",
+        tag("p", {}, f"Measured on {machine_names(results)}. {reached(results)}".strip()),
+        _fold(f"{count} missed", missed) if count else "",
     )
 
 

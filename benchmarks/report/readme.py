@@ -121,7 +121,7 @@ def _where(results: Sequence[Result]) -> str:
 
 
 def _missed(results: Sequence[Result]) -> str:
-    said = reached([verdict for result in results for verdict in result.findings.verdicts])
+    said = reached(results)
     return said and f" [{said.removesuffix('.')}](docs/benchmarks/README.md#missed-targets)."
 
 

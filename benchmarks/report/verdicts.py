@@ -22,8 +22,9 @@ def verdicts(results: Sequence[Result], *, missed_only: bool = False) -> Grid:
     return Grid("Verdicts", COLUMNS, sections(rows), wide=True)
 
 
-def reached(found: Sequence[Verdict]) -> str:
-    """How many are, in a sentence; nothing where there are no targets."""
+def reached(results: Sequence[Result]) -> str:
+    """How many targets are, in a sentence; nothing where there are none."""
+    found = [verdict for result in results for verdict in result.findings.verdicts]
     if not found:
         return ""
     passed = sum(verdict.passed for verdict in found)

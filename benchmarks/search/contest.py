@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,8 @@ class Searches:
     times: Mapping[str, Sequence[float]]
     limit: str
     """Whose times are the round trip's."""
-    recalls: dict[str, list[float]] = field(default_factory=dict)
-    lengths: dict[str, list[float]] = field(default_factory=dict)
+    recalls: Mapping[str, Sequence[float]]
+    lengths: Mapping[str, Sequence[float]]
     """Of the lists found, as shares of what there is to find."""
 
     def recall(self, name: str) -> Spread:

@@ -89,14 +89,21 @@ async def test_a_cancelled_caller_takes_nothing_from_the_others(
 async def test_a_failure_reaches_all_who_wait_and_the_next_call_looks_again(
     source: Source,
 ) -> None:
-    source.may_end.set()
-    lookup = Lookup("lookup-test", failing_once(source.look, ValueError("not today")))
+    today = failing_once(lambda: None, ValueError("not today"))
+
+    def look() -> int:
+        found = source.look()
+        today()
+        return found
+
+    lookup = Lookup("lookup-test", look)
     tasks = await _asked(lookup, 3)
+    source.may_end.set()
 
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert [repr(outcome) for outcome in outcomes] == ["ValueError('not today')"] * 3
-    assert await lookup.ask() == 1
+    assert await lookup.ask() == 2
 
 
 def test_what_is_forgotten_while_it_is_looked_up_is_not_kept(
