@@ -61,6 +61,8 @@ class Work:
     turns: Sequence[Sequence[slice]]
     """A part of one input is a single call, a longer one a batch call."""
     warm_up: slice
+    warms_up_every_turn: bool = True
+    """Not where a turn is so long that waking up is nothing beside it."""
     limits: Sequence[Limit] = ()
     pause: float = 0.0
     """Seconds of rest before each part."""
@@ -104,6 +106,7 @@ class Contest:
             self.embedders,
             work.turns,
             warm_up=work.warm_up,
+            every_turn=work.warms_up_every_turn,
             limits=work.limits,
             pause=work.pause,
             advance=self._track(work.name, count * len(work.turns)),

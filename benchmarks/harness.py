@@ -65,6 +65,7 @@ def interleave(
     turns: Sequence[Sequence[slice]],
     *,
     warm_up: slice,
+    every_turn: bool = True,
     limits: Sequence[Contender] = (),
     pause: float = 0.0,
     advance: Advance = lambda steps: None,
@@ -77,14 +78,15 @@ def interleave(
     Args:
         contenders: never two at work at once.
         turns: parts of the inputs, the same for all.
-        warm_up: embedded untimed, some times at first and once at the start of each turn.
+        warm_up: embedded untimed, some times at first.
+        every_turn: and once at the start of each.
         limits: take turns with the others; what has its best turn counted needs no warming up.
         pause: seconds of rest before each part.
         advance: told of every contender's turn.
     """
     for contender in contenders:
         contender.seconds([warm_up] * WARM_UPS)
-    everyone = [(each, True) for each in contenders] + [(each, False) for each in limits]
+    everyone = [(each, every_turn) for each in contenders] + [(each, False) for each in limits]
     collected: dict[str, list[tuple[float, ...]]] = {each.name: [] for each, _ in everyone}
     for number, parts in enumerate(turns):
         for contender, warms_up in everyone if number % 2 == 0 else reversed(everyone):

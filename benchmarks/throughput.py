@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 
 from benchmarks.bench import Bench
-from benchmarks.contest import Contest, Standing, Work, contest
+from benchmarks.contest import Contest, Limit, Standing, Work, contest
 from benchmarks.curves import curve_work, curves
 from benchmarks.flops import clip_image_flops, minilm_flops
 from benchmarks.limits.gemm import gemm_limits
@@ -33,8 +33,7 @@ def _instructions(bench: Bench) -> Findings:
     order = dealt(lengths, size.throughput_turns)
     texts, lengths = [texts[place] for place in order], [lengths[place] for place in order]
     limits = gemm_limits(lambda part: minilm_flops(lengths[part]), on_gpu=bench.on_gpu)
-    turns = _chunks(size.throughput_turns, size.instructions)
-    work = Work(INSTRUCTIONS, turns, warm_up=slice(0, size.instructions), limits=limits)
+    work = _bulk_work(INSTRUCTIONS, size.throughput_turns, size.instructions, limits)
     alike = list(
         islice(cycle(of_length(bench.inputs.instructions, bench.fp32("text"))), BATCHES[-1])
     )
@@ -52,9 +51,8 @@ def _images(bench: Bench) -> Findings:
     limits = gemm_limits(
         lambda part: (part.stop - part.start) * clip_image_flops(), on_gpu=bench.on_gpu
     )
-    turns = _chunks(bench.size.throughput_turns, bench.size.images)
+    work = _bulk_work(IMAGES, bench.size.throughput_turns, bench.size.images, limits)
     with contest(bench, "image", bench.inputs.jpegs) as field:
-        work = Work(IMAGES, turns, warm_up=slice(0, bench.size.images), limits=limits)
         return _findings(field, work, bench, "image")
 
 
@@ -67,8 +65,10 @@ def dealt(lengths: Sequence[int], turns: int) -> list[int]:
     return [place for turn in range(turns) for place in sorted(by_length[turn::turns])]
 
 
-def _chunks(turns: int, each: int) -> list[list[slice]]:
-    return [[slice(start, start + each)] for start in range(0, turns * each, each)]
+def _bulk_work(name: str, turns: int, each: int, limits: Sequence[Limit]) -> Work:
+    """A call of so many inputs in every turn, each time the next ones."""
+    chunks = [[slice(start, start + each)] for start in range(0, turns * each, each)]
+    return Work(name, chunks, warm_up=slice(0, each), warms_up_every_turn=False, limits=limits)
 
 
 def _findings(field: Contest, work: Work, bench: Bench, kind: Kind) -> Findings:

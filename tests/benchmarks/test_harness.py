@@ -118,6 +118,24 @@ def test_contenders_take_turns_on_the_same_parts_in_alternating_order() -> None:
     assert timings[0].turns == ((0.5,), (0.5,))  # seconds per input
 
 
+@pytest.mark.parametrize(("every_turn", "warm_ups"), [(True, 3 + 2), (False, 3)])
+def test_contenders_warm_up_at_first_and_where_turns_are_short_before_each(
+    every_turn: bool, warm_ups: int
+) -> None:
+    seen: list[slice] = []
+
+    class Noting:
+        name = "noting"
+
+        def seconds(self, parts: Sequence[slice]) -> list[float]:
+            seen.extend(parts)
+            return [1.0] * len(parts)
+
+    interleave([Noting()], [[slice(4, 6)]] * 2, warm_up=WARM_UP, every_turn=every_turn)
+
+    assert seen.count(WARM_UP) == warm_ups
+
+
 def test_the_interval_of_twelve_turns_leaves_out_one_at_each_end() -> None:
     spread = median_interval([float(n) for n in range(1, 13)])
     assert (spread.low, spread.median, spread.high) == (2, 6.5, 11)
