@@ -260,10 +260,10 @@ async def test_an_unusable_argument_is_refused(
 
 
 async def test_a_server_that_goes_away_in_the_middle_is_said(
-    dsn: str, service: EmbeddingService, agree: Agree
+    dsn: str, service: EmbeddingService, agree: Agree, tmp_path: Path
 ) -> None:
     await agree(300)
-    proxy = Proxy(dsn)
+    proxy = Proxy(dsn, tmp_path)
     await proxy.open()
     ending: list[asyncio.Task[None]] = []
 

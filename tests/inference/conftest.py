@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,9 @@ from vla_embeddings.search import Database
 
 
 @pytest.fixture
-async def proxy(dsn: str) -> AsyncIterator[Proxy]:
+async def proxy(dsn: str, tmp_path: Path) -> AsyncIterator[Proxy]:
     """A way to this test's database that can be shut and opened."""
-    proxy = Proxy(dsn)
+    proxy = Proxy(dsn, tmp_path)
     await proxy.open()
     yield proxy
     await proxy.shut()

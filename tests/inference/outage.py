@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -9,23 +10,24 @@ class Proxy:
     """Passes connections on to the server at `dsn`.
 
     Shut, it breaks them off and refuses new ones; halted, it accepts and nothing is answered.
+    It listens in `folder`: a port could be another's by the time it is opened again.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, folder: Path) -> None:
         parts = urlsplit(dsn)
         query = parse_qs(parts.query)
         self._host = query.get("host", [parts.hostname or "localhost"])[0]
         self._port = int(query.get("port", [parts.port or 5432])[0])
         self._name = f"{parts.username or 'postgres'}"
         self._path = parts.path
+        self._folder = folder
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._own_port = 0
         self._flowing = asyncio.Event()
 
     @property
     def dsn(self) -> str:
-        return f"postgresql://{self._name}@127.0.0.1:{self._own_port}{self._path}"
+        return f"postgresql://{self._name}@{self._path}?host={self._folder}&port=5432"
 
     def halt(self) -> None:
         self._flowing.clear()
@@ -33,8 +35,8 @@ class Proxy:
     async def open(self) -> None:
         self._flowing.set()
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._own_port)
-            self._own_port = self._server.sockets[0].getsockname()[1]
+            socket = self._folder / ".s.PGSQL.5432"
+            self._server = await asyncio.start_unix_server(self._serve, socket)
 
     async def shut(self) -> None:
         if self._server is None:
