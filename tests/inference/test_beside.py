@@ -1,7 +1,6 @@
 """An inference gets its embeddings, or the reason why not, and never waits or fails for them."""
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
+from tests.inference.eventually import eventually
 from tests.inference.outage import Proxy
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings.errors import InvalidInput
@@ -38,12 +38,14 @@ PATIENT_MS = 20_000.0
 
 
 class SlowService(EmbeddingService):
-    """Takes its time, as an encoder on a busy machine does."""
+    """Makes no vector of an image before it may, as an encoder on a busy machine."""
 
-    seconds = 0.3
+    def __init__(self, models_dir: Path) -> None:
+        super().__init__(config=EmbeddingConfig(models_dir=models_dir), allow_untrained=True)
+        self.may_make_images = asyncio.Event()
 
     async def get_image_embedding(self, image: Any, use_cache: bool = True) -> NDArray[np.float32]:
-        await asyncio.sleep(self.seconds)
+        await self.may_make_images.wait()
         return await super().get_image_embedding(image, use_cache)
 
 
@@ -95,7 +97,7 @@ async def test_embeddings_are_made_while_the_policy_computes(
     """The action waits for the embeddings to be under way, which a sequence would never reach."""
     computed = asyncio.Event()
 
-    class Watched(SlowService):
+    class Watched(EmbeddingService):
         async def get_image_embedding(
             self, image: Any, use_cache: bool = True
         ) -> NDArray[np.float32]:
@@ -115,16 +117,15 @@ async def test_a_late_vector_delays_no_action_and_is_stored_when_it_comes(
     models_dir: Path, db: Database
 ) -> None:
     await db.pool.execute("INSERT INTO instruction_analytics (id) VALUES (456)")
-    slow = SlowService(config=EmbeddingConfig(models_dir=models_dir), allow_untrained=True)
-    await slow.get_instruction_embedding(INSTRUCTION)
+    slow = SlowService(models_dir)
     before = _outcomes("image", "late")
 
-    async with slow, InferenceEmbeddings(slow, db, consent=agreed) as inference:
-        ready = time.perf_counter()
-        _, embedded = await infer(inference, policy(), analytics_id=456)
-        added = time.perf_counter() - ready
+    async with slow, InferenceEmbeddings(slow, db, consent=agreed, flush_seconds=60) as inference:
+        # An inference that waited for its vector would get it.
+        asyncio.get_running_loop().call_later(2, slow.may_make_images.set)
+        _, embedded = await infer(inference, analytics_id=456)
+        slow.may_make_images.set()
 
-    assert added < 0.2  # the budget is 5 ms by default; the vector takes above 300
     assert embedded.image.vector is None
     assert embedded.image.reason is Reason.LATE
     assert _outcomes("image", "late") == before + 1
@@ -136,8 +137,7 @@ async def test_a_late_vector_delays_no_action_and_is_stored_when_it_comes(
 async def test_a_vector_not_made_before_the_shutdown_is_reported_with_its_id(
     models_dir: Path, db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    slow = SlowService(config=EmbeddingConfig(models_dir=models_dir))
-    slow.seconds = 60.0
+    slow = SlowService(models_dir)
     before = REGISTRY.get_sample_value(*SHUTDOWN_LOSSES) or 0.0
 
     async with slow, InferenceEmbeddings(slow, db, flush_seconds=0.5) as inference:
@@ -165,9 +165,13 @@ async def test_a_late_vector_that_then_fails_is_reported_with_its_id(
             raise ZeroDivisionError("a fault of the encoder")
 
     await db.pool.execute("INSERT INTO instruction_analytics (id) VALUES (456)")
-    broken = LateAndBroken(config=EmbeddingConfig(models_dir=models_dir), allow_untrained=True)
-    async with broken, InferenceEmbeddings(broken, db, consent=agreed) as inference:
+    broken = LateAndBroken(models_dir)
+    async with (
+        broken,
+        InferenceEmbeddings(broken, db, consent=agreed, flush_seconds=60) as inference,
+    ):
         _, embedded = await infer(inference, analytics_id=456)
+        broken.may_make_images.set()
 
     assert embedded.image.reason is Reason.LATE
     [entry] = [entry for entry in caplog.records if entry.levelname == "ERROR"]
@@ -180,17 +184,26 @@ async def test_an_end_that_is_cut_short_reports_what_is_not_stored(
 ) -> None:
     """Five wait for the database when the service's own shutdown runs out of time."""
     lost: list[Attempt] = []
+    before = _queue_depth()
+
+    async def all_wait() -> bool:
+        return _queue_depth() == before + 10
 
     async def serve() -> None:
         async with InferenceEmbeddings(
-            service, fragile, consent=agreed, budget_ms=PATIENT_MS, on_lost=lost.append
+            service,
+            fragile,
+            consent=agreed,
+            budget_ms=PATIENT_MS,
+            flush_seconds=60,
+            on_lost=lost.append,
         ) as inference:
             await proxy.shut()
             for number in range(5):
                 await infer(inference, analytics_id=number)
 
     serving = asyncio.create_task(serve())
-    await asyncio.wait((serving,), timeout=3)
+    await eventually(all_wait)
     serving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await serving
@@ -216,16 +229,19 @@ async def test_an_image_that_is_ready_does_not_wait_for_its_instruction_to_be_st
         async def get_instruction_embedding(
             self, instruction: str, use_cache: bool = True
         ) -> NDArray[np.float32]:
-            await asyncio.sleep(60)
-            raise AssertionError("the service ends before")
+            await asyncio.Event().wait()
+            raise AssertionError("nobody sets it")
 
     slow = SlowText(config=EmbeddingConfig(models_dir=models_dir), allow_untrained=True)
     await slow.get_image_embedding(SCENE)
 
-    async with slow, InferenceEmbeddings(slow, db, consent=agreed, flush_seconds=2) as inference:
-        await infer(inference, analytics_id=456)
+    async def image_is_stored() -> bool:
+        count = "SELECT count(image_embedding) FROM context_metadata"
+        return bool(await db.pool.fetchval(count) == 1)
 
-    assert await db.pool.fetchval("SELECT count(image_embedding) FROM context_metadata") == 1
+    async with slow, InferenceEmbeddings(slow, db, consent=agreed, flush_seconds=0.1) as inference:
+        await infer(inference, analytics_id=456)
+        await eventually(image_is_stored)
 
 
 async def test_a_policys_error_is_raised_and_nothing_is_stored(
@@ -307,7 +323,7 @@ async def test_past_the_limit_nothing_more_is_begun(
     monkeypatch: pytest.MonkeyPatch, models_dir: Path, db: Database
 ) -> None:
     monkeypatch.setattr(embeddings, "MAX_MAKING", 4)
-    slow = SlowService(config=EmbeddingConfig(models_dir=models_dir))
+    slow = SlowService(models_dir)
 
     async with slow, InferenceEmbeddings(slow, db) as inference:
         found = await asyncio.gather(*[infer(inference, policy(0.01)) for _ in range(5)])
@@ -369,6 +385,10 @@ async def test_a_single_connection_is_refused(service: EmbeddingService, dsn: st
         InferenceEmbeddings(service, connection)
 
     await connection.close()
+
+
+def _queue_depth() -> float:
+    return REGISTRY.get_sample_value("embedding_storage_queue_depth") or 0.0
 
 
 def _outcomes(kind: str, outcome: str) -> float:

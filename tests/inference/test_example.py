@@ -27,7 +27,7 @@ def test_the_example_runs_as_its_docstring_says(
         env={**os.environ, **servers, "EMBEDDING_MODELS_DIR": str(models_dir)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
 
     assert result.stdout.startswith("Action of a stand-in, no policy: [0. 0."), result.stderr

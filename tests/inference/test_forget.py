@@ -33,7 +33,7 @@ async def test_forgetting_clears_both_tables_and_says_how_many(
 ) -> None:
     await db.pool.execute("INSERT INTO instruction_analytics (id) VALUES (1), (2), (3)")
     check = Counted("ann", "bob")
-    async with InferenceEmbeddings(service, db, consent=check) as inference:
+    async with InferenceEmbeddings(service, db, consent=check, budget_ms=20_000) as inference:
         await infer(inference, "ann", 1)
         await infer(inference, "ann", 2)
         await infer(inference, "bob", 3)

@@ -426,6 +426,11 @@ async def test_a_table_that_refuses_everything_makes_vectors_wait(
     service: EmbeddingService, db: Database
 ) -> None:
     """A failover or a migration ends; images need not wait for instructions meanwhile."""
+
+    async def images_are_stored() -> bool:
+        count = "SELECT count(image_embedding) FROM context_metadata"
+        return bool(await db.pool.fetchval(count) == 5)
+
     await add_rows(db, range(5))
     lost: list[Attempt] = []
 
@@ -433,8 +438,7 @@ async def test_a_table_that_refuses_everything_makes_vectors_wait(
         await db.pool.execute("ALTER TABLE instruction_analytics RENAME TO moved")
         accept(made, "instruction", range(5))
         accept(made, "image", range(5))
-        await asyncio.sleep(0.3)
-        assert await db.pool.fetchval("SELECT count(image_embedding) FROM context_metadata") == 5
+        await eventually(images_are_stored)
         await db.pool.execute("ALTER TABLE moved RENAME TO instruction_analytics")
 
     assert await stored_ids(db) == list(range(5))
