@@ -23,6 +23,11 @@ from vla_embeddings.search.handles import Connection
 TABLE = "instruction_analytics"
 COLUMN = "instruction_embedding"
 
+ADVISORY_LOCKS = (
+    "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database "
+    "WHERE locktype = 'advisory' AND datname = current_database()"
+)
+
 Vectors = NDArray[np.float32]
 
 

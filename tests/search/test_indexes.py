@@ -6,7 +6,7 @@ import random
 import asyncpg
 import pytest
 
-from tests.search.conftest import COLUMN, TABLE, Vectors
+from tests.search.conftest import ADVISORY_LOCKS, COLUMN, TABLE, Vectors
 from vla_embeddings.errors import InvalidInput, SearchError, UnknownName
 from vla_embeddings.search import (
     BuildProgress,
@@ -196,8 +196,7 @@ async def test_cancellation_leaves_nothing_invalid(db: Database, filled: Vectors
         for index in indexes:
             await drop_index(db, index.name)
 
-    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-    assert await db.pool.fetchval(locks) == 0
+    assert await db.pool.fetchval(ADVISORY_LOCKS) == 0
 
 
 async def test_a_builds_settings_are_its_own(db: Database) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import numpy as np
 import pytest
 
-from tests.search.conftest import Vectors, unit_vectors
+from tests.search.conftest import ADVISORY_LOCKS, Vectors, unit_vectors
 from tests.search.partitioned import COLUMN, CUSTOMERS, KEYS, LEAVES, key_of
 from vla_embeddings.errors import InvalidInput, SearchError, UnknownName
 from vla_embeddings.search import (
@@ -273,8 +273,7 @@ async def test_cancelled_builds_leave_only_whole_partitions(db: Database) -> Non
         assert {index.state for index in await list_indexes(db)} <= {"valid"}
 
     assert (await create_hnsw_index(db, "by_list", COLUMN)).partitioned
-    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-    assert await db.pool.fetchval(locks) == 0
+    assert await db.pool.fetchval(ADVISORY_LOCKS) == 0
 
 
 async def test_a_new_partition_has_its_index_at_once(db: Database) -> None:

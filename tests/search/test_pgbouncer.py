@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.search.conftest import COLUMN, TABLE
+from tests.search.conftest import ADVISORY_LOCKS, COLUMN, TABLE
 from tests.search.test_faults import JOBS
 from tests.search.test_handles import whole_job
 from vla_embeddings.errors import SearchError, UnknownName
@@ -57,13 +57,16 @@ async def pooled(pooled_dsn: str) -> AsyncIterator[Database]:
         yield database
 
 
-async def test_the_whole_job_is_done_behind_pgbouncer(pooled: Database, db: Database) -> None:
+async def test_the_whole_job_is_done_behind_pgbouncer(
+    pooled: Database, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The last of the jobs wait for a connection until the others are done.
+    monkeypatch.setattr("vla_embeddings.search.handles.ACQUIRE_SECONDS", 120.0)
     await whole_job(pooled, concurrently=False)
 
     await create_hnsw_index(db, TABLE, COLUMN)
     await asyncio.gather(*(job(pooled) for job in JOBS.values() for _ in range(3)))
-    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-    assert await db.pool.fetchval(locks) == 0
+    assert await db.pool.fetchval(ADVISORY_LOCKS) == 0
 
 
 async def test_behind_pgbouncer_an_index_is_built_while_writers_wait_or_not_at_all(

@@ -24,9 +24,13 @@ VECTORS = unit_vectors(400, seed=6)
 
 Item = dict[str, object]
 
-WAITING = (
+STAGED = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
     "AND state = 'idle in transaction' AND query LIKE 'COPY %'"
+)
+LOCKED = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND wait_event_type = 'Lock'"
 )
 
 
@@ -52,24 +56,23 @@ async def _stored(db: Database) -> list[int]:
     return [row["id"] for row in found]
 
 
-async def _until_staged(db: Database) -> None:
+async def _until(db: Database, question: str) -> None:
     # Nothing announces it: the server has to be asked.
-    while not await db.pool.fetchval(WAITING):  # noqa: ASYNC110
+    while not await db.pool.fetchval(question):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
 async def test_a_chunk_is_staged_while_another_waits_for_a_row(rows: Database) -> None:
-    await rows.pool.execute(
-        f"ALTER DATABASE {await rows.pool.fetchval('SELECT current_database()')} "
-        "SET idle_in_transaction_session_timeout = '200ms'"
-    )
-    await rows.pool.expire_connections()
+    name = await rows.pool.fetchval("SELECT current_database()")
     async with rows.pool.acquire() as holder, holder.transaction():
-        await holder.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         await holder.execute(f"SELECT FROM {TABLE} WHERE id = 1 FOR UPDATE")
+        await rows.pool.execute(
+            f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '2s'"
+        )
+        await rows.pool.expire_connections()  # the holder's stays, without the timeout
         storing = asyncio.create_task(_batch(rows, _items(range(1, 401))))
-        await _until_staged(rows)
-        await asyncio.sleep(0.4)
+        await _until(rows, STAGED)
+        await asyncio.sleep(2.5)
         assert await _stored(rows) == []
 
     assert await storing == 400
@@ -83,8 +86,9 @@ async def test_nothing_idles_in_a_transaction_where_an_index_makes_a_chunk_slow(
     async with rows.pool.acquire() as holder, holder.transaction():
         await holder.execute(f"SELECT FROM {TABLE} WHERE id = 1 FOR UPDATE")
         storing = asyncio.create_task(_batch(rows, _items(range(1, 401))))
-        await asyncio.sleep(0.2)
-        assert await rows.pool.fetchval(WAITING) == 0
+        await _until(rows, LOCKED)
+        await asyncio.sleep(0.2)  # in which the next chunk could be staged
+        assert await rows.pool.fetchval(STAGED) == 0
 
     assert await storing == 400
 
@@ -225,7 +229,7 @@ async def test_cancellation_ends_both_chunks(
     async with rows.pool.acquire() as holder, holder.transaction():
         await holder.execute(f"SELECT FROM {TABLE} WHERE id = 1 FOR UPDATE")
         storing = asyncio.create_task(_batch(rows, _items(range(1, 401))))
-        await _until_staged(rows)
+        await _until(rows, STAGED)
         storing.cancel()
         await asyncio.wait([storing])
 
