@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from tests.blocks import code_blocks, run_block
+from tests.cache.servers import make_caches_patient
 from vla_embeddings.cache import EmbeddingCache
 from vla_embeddings.config import EmbeddingConfig
 from vla_embeddings.samples import make_scenes
@@ -70,6 +71,7 @@ async def test_every_block_of_the_document_runs_as_written(
     scene = make_scenes(1)[0].image
     scene.save(tmp_path / "robot_view.jpg")
     monkeypatch.chdir(tmp_path)
+    make_caches_patient(monkeypatch)
     caplog.set_level("DEBUG", "vla_embeddings")
     config = EmbeddingConfig(models_dir=models_dir)
     async with EmbeddingCache(redis_url=redis_url) as cache:

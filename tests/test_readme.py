@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from tests.blocks import code_blocks, run_block
+from tests.cache.servers import make_caches_patient
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings.samples import make_scenes
 from vla_embeddings.search import Database, create_schema
@@ -45,6 +46,7 @@ async def test_the_readmes_python_runs_as_written(
 ) -> None:
     make_scenes(1)[0].image.save(tmp_path / "robot_view.jpg")
     monkeypatch.chdir(tmp_path)
+    make_caches_patient(monkeypatch)
     connection = await asyncpg.connect(database)
     await create_schema(connection)
     await connection.close()
@@ -120,6 +122,7 @@ async def test_each_guides_python_runs_as_written(
     guide: str, database: str, redis_url: str, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EMBEDDING_DATABASE_URL", database)
+    make_caches_patient(monkeypatch)
     text = (ROOT / "docs" / f"{guide}.md").read_text()
     config = EmbeddingConfig(models_dir=models_dir)
     connection = await asyncpg.connect(database)

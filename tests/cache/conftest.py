@@ -7,16 +7,21 @@ import pytest
 import redis.asyncio
 from numpy.typing import NDArray
 
-from tests.cache.servers import PatientCache, Server, free_port
-from vla_embeddings.cache import EmbeddingCache
+from tests.cache.servers import PatientCache, Server, started_server
+from vla_embeddings.cache import EmbeddingCache, breaker
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    server = Server(free_port())
-    server.start()
+    server = started_server()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that failed is not asked again within a test."""
+    monkeypatch.setattr(breaker, "COOLDOWN_SECONDS", 3600.0)
 
 
 @pytest.fixture

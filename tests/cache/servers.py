@@ -12,13 +12,24 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import redis
 
 from vla_embeddings.cache import EmbeddingCache
+from vla_embeddings.errors import LocalServerError
 from vla_embeddings.local import LocalValkey
 
 # The default deadline of 25 ms is shorter than a busy test machine may stop for.
-PatientCache = partial(EmbeddingCache, deadline=1.0)
+PATIENCE = 10.0
+PatientCache = partial(EmbeddingCache, deadline=PATIENCE)
+
+
+def make_caches_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PatientCache, for code that makes caches of its own."""
+    defaults = EmbeddingCache.__init__.__kwdefaults__
+    assert defaults
+    monkeypatch.setitem(defaults, "deadline", PATIENCE)
+
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -61,6 +72,18 @@ class Server:
 
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url)
+
+
+def started_server(settings: dict[str, str] | None = None, tries: int = 3) -> Server:
+    """A server on a free port, which another program may take before the server does."""
+    server = Server(free_port(), settings or {})
+    try:
+        server.start()
+    except LocalServerError:
+        if tries == 1:
+            raise
+        return started_server(settings, tries - 1)
+    return server
 
 
 def free_port() -> int:

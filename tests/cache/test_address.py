@@ -52,20 +52,21 @@ async def test_user_password_and_database_of_the_url_are_used(server: Server) ->
         )
     url = f"redis://robot:s3cret%2F%2Bpass@127.0.0.1:{server.port}/3"
 
-    async with EmbeddingCache(url, ttl=60) as cache:
+    async with PatientCache(url, ttl=60) as cache:
         assert await cache.set_embedding("instruction:a", [1.0])
 
     with redis.Redis(port=server.port, db=3) as client:
         assert client.exists("embedding:instruction:a")
 
 
+@pytest.mark.usefixtures("no_probe")
 async def test_a_wrong_password_is_a_miss_and_is_never_logged(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     url = f"redis://robot:s3cret@127.0.0.1:{server.port}"
 
-    async with EmbeddingCache(url, ttl=60, memory_entries=0) as cache:
+    async with PatientCache(url, ttl=60, memory_entries=0) as cache:
         for _ in range(5):
             assert await cache.get_embedding("instruction:a") is None
         assert (await cache.get_stats())["breaker"] == "open"

@@ -38,6 +38,7 @@ def test_operations_that_fail_together_count_once() -> None:
     assert one.state == "closed"
 
 
+@pytest.mark.usefixtures("no_probe")
 def test_a_probe_waits_for_the_cooldown() -> None:
     assert not opened().begin_probe()
 

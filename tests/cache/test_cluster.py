@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.cache.servers import PatientCache, Server, free_port
+from tests.cache.servers import PatientCache, Server, free_port, started_server
 from vla_embeddings.cache import EmbeddingCache
 from vla_embeddings.cache.server import Server as RedisServer
 from vla_embeddings.cache.server import SlotRange
@@ -20,7 +20,7 @@ Vectors = dict[str, NDArray[np.float32]]
 
 SETTINGS = {
     "cluster-enabled": "yes",
-    "cluster-node-timeout": "1000",
+    "cluster-node-timeout": "5000",
     "cluster-require-full-coverage": "no",
 }
 RANGES = [(0, 5460), (5461, 10922), (10923, 16383)]
@@ -28,10 +28,10 @@ RANGES = [(0, 5460), (5461, 10922), (10923, 16383)]
 
 @contextmanager
 def cluster() -> Iterator[list[Server]]:
-    nodes = [Server(free_port(), SETTINGS) for _ in RANGES]
+    nodes: list[Server] = []
     try:
-        for node in nodes:
-            node.start()
+        for _ in RANGES:
+            nodes.append(started_server(SETTINGS))
         form(nodes)
         yield nodes
     finally:
@@ -172,8 +172,11 @@ async def until_hit(cache: EmbeddingCache, key: str, vector: NDArray[np.float32]
 async def test_a_halted_server_costs_its_own_keys_alone(
     nodes: list[Server], url: str, vectors: Vectors
 ) -> None:
-    async with EmbeddingCache(url, ttl=60, memory_entries=0, deadline=0.5) as cache:
-        await cache.set_many(vectors)
+    async with (
+        PatientCache(url, ttl=60) as writer,
+        EmbeddingCache(url, ttl=60, memory_entries=0, deadline=1.0) as cache,
+    ):
+        assert await writer.set_many(vectors) == dict.fromkeys(vectors, True)
         nodes[1].send(signal.SIGSTOP)
         try:
             found = await cache.get_many(list(vectors))

