@@ -1,9 +1,11 @@
 """The doctor tells what the service would do."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from tests.cache.servers import fake, forward
 from tests.models.artifacts import link_to
 from tests.runtime.cuda import CudaRuntime, gpu_machine, with_engines
 from tests.runtime.nvidia import Driver
@@ -106,3 +108,24 @@ async def test_a_precision_that_the_device_does_not_run_is_broken(
 
     assert found.state == "broken"
     assert "its graphs are for CPUs" in found.detail
+
+
+async def test_a_redis_that_is_slow_to_connect_to_is_found(redis_url: str, tmp_path: Path) -> None:
+    async def slow_to_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.1)
+        await forward(redis_url, reader, writer)
+
+    async with fake(slow_to_greet) as place:
+        config = EmbeddingConfig(models_dir=tmp_path, redis_url=f"redis://{place}")
+        assert (await _found(config))["Redis"].state == "ok"
+
+
+async def test_a_redis_that_never_answers_is_one_that_the_service_goes_without(
+    tmp_path: Path,
+) -> None:
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with fake(silence) as place:
+        config = EmbeddingConfig(models_dir=tmp_path, redis_url=f"redis://{place}")
+        assert (await _found(config))["Redis"].state == "note"

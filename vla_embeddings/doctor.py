@@ -21,6 +21,8 @@ from vla_embeddings.runtime.wheels import installed_wheels
 State = Literal["ok", "note", "broken"]
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
 SECONDS_PER_SERVER = 5.0
+# Longer than a request waits, which would call a Redis unreachable that is slow to connect to.
+SECONDS_PER_ANSWER = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ async def _server(subject: str, check: Awaitable[Finding]) -> Finding:
 
 
 async def _redis(config: EmbeddingConfig) -> Finding:
-    async with EmbeddingCache(config.redis_url) as cache:
+    async with EmbeddingCache(config.redis_url, deadline=SECONDS_PER_ANSWER) as cache:
         stats = await cache.get_stats()
         if not stats["connected"]:
             return Finding(

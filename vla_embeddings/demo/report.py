@@ -9,6 +9,7 @@ from vla_embeddings.demo.job import Answer, Loading, Result, Timing
 from vla_embeddings.models import Manifest
 
 _UNTRAINED = "[bold yellow]UNTRAINED[/]"
+_UNKNOWN = "–"  # where Redis did not say
 
 
 def tables(manifests: Sequence[Manifest], result: Result) -> Iterator[Table]:
@@ -53,7 +54,10 @@ def _loadings(loadings: Sequence[Loading]) -> Table:
 
 
 def _instruction_search(answers: Sequence[Answer]) -> Table:
-    table = _table("Instruction search", "query", "found")
+    table = _table("Instruction search")
+    # Or a longer time would narrow the column beside it, and wrap what was found otherwise.
+    table.add_column("query", max_width=23)
+    table.add_column("found")
     table.add_column("similarity", justify="right")
     table.add_column("model_type")
     for answer in answers:
@@ -102,9 +106,10 @@ def _cache(result: Result) -> Table:
     for name in ("embeddings", "memory used", "hits", "misses"):
         table.add_column(name, justify="right")
     stats = result.cache
+    keys, memory = stats["total_keys"], stats["memory_used"]
     table.add_row(
-        f"{stats['total_keys']:,}",
-        str(stats["memory_used"]),
+        _UNKNOWN if keys is None else f"{keys:,}",
+        memory or _UNKNOWN,
         f"{stats['hits']:,}",
         f"{stats['misses']:,}",
     )
