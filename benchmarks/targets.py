@@ -35,6 +35,8 @@ LATENCY = (
     Target(ONE_INSTRUCTION, "fp32", "fastembed", 0.75),
     Target(ONE_INSTRUCTION, "fp32", "fastembed (our graph)", 0.75),
     Target(ONE_INSTRUCTION, "fp32", None, 4.0),
+    Target(ONE_INSTRUCTION, "int8", "sentence-transformers", 0.22),
+    Target(ONE_INSTRUCTION, "int8", "fastembed", 0.75),
     Target(ONE_INSTRUCTION, "int8", None, 2.5),
     Target(ONE_INSTRUCTION, "int8", "ours fp32", 1 / 1.3),
     Target(ONE_IMAGE, "fp32", "transformers", 0.50),

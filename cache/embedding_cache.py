@@ -1,5 +1,6 @@
 """`EmbeddingCache`: what the service and its users call."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -129,10 +130,11 @@ class EmbeddingCache:
         if not 0 <= seconds <= MAX_CACHE_TTL:
             raise InvalidInput(f"ttl must be 0 to {MAX_CACHE_TTL} seconds; got {seconds}.")
         names = {key: wire_key(key) for key in embeddings}
-        vectors = {
-            names[key]: as_vector(embedding, self._storage)
-            for key, embedding in embeddings.items()
-        }
+        vectors: dict[bytes, Vector] = {}
+        for some in _chunks(list(embeddings.items())):
+            vectors |= {names[key]: as_vector(each, self._storage) for key, each in some}
+            if len(vectors) < len(embeddings):
+                await asyncio.sleep(0)  # very many must not stop the event loop
         if seconds == 0:
             return dict.fromkeys(names, False)
         self._recent.put_many((name, vector, seconds) for name, vector in vectors.items())

@@ -16,7 +16,8 @@ from vla_embeddings.errors import InvalidInput
 ImageInput: TypeAlias = Image.Image | NDArray[np.uint8] | bytes
 
 # Formats that Pillow decodes by itself; EPS, for one, would start Ghostscript. JPEG 2000 is none:
-# Pillow holds Python's global lock while it decodes one, which would stop the event loop.
+# Pillow holds Python's global lock while it decodes one, which would stop the event loop. For WebP
+# and AVIF it does so in part: 5 and 11 ms at 1920x1080, 130 and 70 ms at 40 megapixels.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "ICO", "AVIF")
 
 MAX_PIXELS = 1024**3 // 4 // 3

@@ -1,8 +1,8 @@
 """Threads that work for event loops, until they are closed."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from vla_embeddings.errors import ServiceClosed
@@ -24,6 +24,7 @@ class Pool:
     """
 
     def __init__(self, name: str, *, threads: int, nice: int, further: int = 0) -> None:
+        self.threads = threads
         # One more for each thread than it works at, so that none waits for the event loop.
         self._at_once = 2 * threads
         self._threads = ThreadPoolExecutor(
@@ -66,7 +67,32 @@ class Pool:
         """
         return await together(map(self.run, work), at_once=self._at_once)
 
+    def share(self, work: Sequence[Callable[[], Result]]) -> list[Result]:
+        """What each of `work` returns, in order, done by the calling thread and those that idle.
+
+        What none of them has begun once the caller comes to it, the caller does itself: it never
+        waits behind what others want done.
+
+        Raises:
+            Others: as `work`.
+        """
+        mine, *others = work
+        offered = [(each, self._offer(each)) for each in others]
+        return [
+            mine(),
+            *(
+                offer.result() if offer and not offer.cancel() else each()
+                for each, offer in offered
+            ),
+        ]
+
     def close(self) -> None:
         """Finish the work at hand, fail what waits, end the threads."""
         self._closed = True
         self._threads.shutdown()
+
+    def _offer(self, work: Callable[[], Result]) -> Future[Result] | None:
+        try:
+            return self._threads.submit(work)
+        except RuntimeError:  # closed meanwhile, or no thread can be had
+            return None

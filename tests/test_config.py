@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vla_embeddings.config import EmbeddingConfig
+from vla_embeddings.config import EmbeddingConfig, warn_of_misspelt
 from vla_embeddings.errors import ConfigurationError
 
 # As the user's document lists them.
@@ -127,3 +127,13 @@ def test_models_lie_in_the_users_cache_folder_by_default(monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/robot")
 
     assert EmbeddingConfig().models_dir == Path("/var/cache/robot/vla-embeddings/models")
+
+
+def test_a_variable_that_is_misspelt_is_told_with_the_one_that_may_be_meant(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    warn_of_misspelt(["EMBEDDING_DEVCE", "EMBEDDING_DEVICE", "EMBEDDING_API_KEY", "DEVCE", "PATH"])
+
+    assert caplog.messages == [
+        "EMBEDDING_DEVCE is no setting, and ignored. Is EMBEDDING_DEVICE meant?"
+    ]

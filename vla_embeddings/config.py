@@ -1,6 +1,9 @@
 """Settings, read from `EMBEDDING_*` environment variables and checked once."""
 
+import logging
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +12,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vla_embeddings.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 PrecisionSetting = Literal["auto", "fp32", "fp16", "int8"]
@@ -29,7 +34,9 @@ class EmbeddingConfig(BaseSettings):
     """All settings; each field `x` is read from the variable `EMBEDDING_X`.
 
     `embedding_config` is the instance made from the environment. Build another one to pass
-    settings in code: `EmbeddingConfig(device="cpu", cache_ttl=60)`.
+    settings in code: `EmbeddingService(config=EmbeddingConfig(device="cpu", precision="int8"))`.
+    The cache and searches take theirs as arguments, and what they are not given from the
+    environment: `EmbeddingCache(ttl=60)`.
 
     Raises:
         ConfigurationError: a value is unusable, or a setting unknown; the message names the
@@ -98,9 +105,29 @@ def _explain_fault(fault: ErrorDetails, passed: set[str]) -> str:
     field = str(fault["loc"][0]) if fault["loc"] else "settings"
     if fault["type"] == "extra_forbidden":  # whose value may be a password, too
         return f"There is no setting {field}; there are {', '.join(EmbeddingConfig.model_fields)}"
-    name = field if field in passed else f"EMBEDDING_{field.upper()}"
+    name = field if field in passed else _variable(field)
     came = "…" if field in _MAY_HOLD_PASSWORDS else repr(fault["input"])
     return f"{name}={came}: {fault['msg']}"
 
 
+def warn_of_misspelt(variables: Iterable[str]) -> None:
+    """Tell of environment variables that look like a setting and are none.
+
+    Others that begin with EMBEDDING_ are another program's business.
+    """
+    fields = list(EmbeddingConfig.model_fields)
+    for variable in variables:
+        prefix, _, name = variable.lower().partition("_")
+        if prefix != "embedding" or name in fields:
+            continue
+        if alike := get_close_matches(name, fields, n=1, cutoff=0.8):
+            meant = _variable(alike[0])
+            logger.warning("%s is no setting, and ignored. Is %s meant?", variable, meant)
+
+
+def _variable(field: str) -> str:
+    return f"EMBEDDING_{field.upper()}"
+
+
 embedding_config = EmbeddingConfig()
+warn_of_misspelt(os.environ)

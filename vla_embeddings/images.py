@@ -100,7 +100,7 @@ async def embed_images(
         numbered = dict(enumerate(images[window], window.start))
         return await _embed_window(numbered, lane, vectors, pool, of=of, use_cache=use_cache)
 
-    return await in_windows(embed, len(images), await window_length(lane))
+    return await in_windows(embed, len(images), await window_length(lane), lane.model.dimension)
 
 
 async def _embed_window(

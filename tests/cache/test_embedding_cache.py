@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
 from tests.cache.servers import PatientCache
+from tests.test_turns import OtherTask
 from vla_embeddings.cache import EmbeddingCache, instruction_key, recent
+from vla_embeddings.cache.embedding_cache import CHUNK
 from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import CacheUnavailable, ConfigurationError, InvalidInput
 
@@ -354,3 +356,12 @@ async def test_a_thousand_calls_at_once_wait_their_turn(
         for vector, expected in zip(found, vectors.values(), strict=True):
             np.testing.assert_array_equal(vector, expected)
         assert len(await redis_client.client_list()) <= 4 + 1
+
+
+async def test_the_event_loop_runs_on_while_very_many_are_stored(cache: EmbeddingCache) -> None:
+    embeddings = {f"image:{number}": np.ones(4) for number in range(3 * CHUNK)}
+
+    async with OtherTask() as other:
+        await cache.set_many(embeddings, ttl=0)
+
+    assert other.turns == 2

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import vla_embeddings
 from vla_embeddings.cli.app import app
 from vla_embeddings.search import Database
 
@@ -56,6 +58,12 @@ def test_every_command_explains_itself(words: list[str]) -> None:
 
     assert answer.exit_code == 0
     assert "Usage: vla-embeddings" in answer.stdout
+
+
+def test_the_version_is_the_packages() -> None:
+    answer = CliRunner().invoke(app, ["--version"])
+
+    assert answer.stdout.strip() == vla_embeddings.__version__ == version("vla-embeddings")
 
 
 def test_the_demo_does_the_whole_job(models_dir: Path) -> None:

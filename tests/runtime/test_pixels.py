@@ -12,10 +12,12 @@ from PIL import Image
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.runtime.decode import decode
 from vla_embeddings.runtime.pixels import preprocess
+from vla_embeddings.runtime.pool import Pool
 
 CLIPImageProcessor = pytest.importorskip("transformers").CLIPImageProcessor
 
 ORDINARY = [(224, 224), (277, 277), (640, 480), (480, 640), (641, 479), (1280, 720), (100, 75)]
+ORDINARY += [(224, 223), (225, 224), (333, 777)]
 TINY = [(1, 1), (2, 3), (1, 64), (64, 1), (5, 3)]
 LONG = [(3200, 50), (50, 3200), (1, 300), (301, 1), (16100, 230)]
 
@@ -44,6 +46,19 @@ def test_pixels_equal_the_reference_bit_for_bit(size: tuple[int, int]) -> None:
     array = _noise(*size)
 
     assert np.array_equal(preprocess(array), _reference(Image.fromarray(array)))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (1920, 1080), (1301, 1013), (9000, 160)])
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_threads_that_share_an_image_make_the_same_pixels(
+    size: tuple[int, int], threads: int
+) -> None:
+    array = _noise(*size)
+    helpers = Pool("pixels-test", threads=threads, nice=0)
+
+    assert np.array_equal(preprocess(array, helpers), _reference(Image.fromarray(array)))
+
+    helpers.close()
 
 
 @pytest.mark.parametrize("size", [(2000, 7), (3, 1000), (9000, 137)])

@@ -106,3 +106,44 @@ async def test_a_thread_that_the_system_refuses_is_asked_for_again(
         await pool.run(lambda: 1)
 
     assert await pool.run(lambda: 2) == 2
+
+
+async def test_shared_work_is_done_by_threads_that_idle(pool: Pool, work: Work) -> None:
+    def let_go() -> int:
+        work.may_end.set()
+        return 2
+
+    def hold() -> int:
+        work.hold()
+        return 1
+
+    assert await asyncio.to_thread(pool.share, [hold, let_go]) == [1, 2]
+
+
+async def test_shared_work_that_no_thread_has_begun_is_done_by_its_caller(
+    pool: Pool, work: Work
+) -> None:
+    held = await work.held_up(pool)
+
+    assert pool.share([lambda: 1, lambda: 2, threading.get_ident]) == [1, 2, threading.get_ident()]
+
+    work.may_end.set()
+    await held
+
+
+async def test_shared_work_goes_on_where_the_pool_has_been_closed(pool: Pool) -> None:
+    pool.close()
+
+    assert pool.share([lambda: 1, lambda: 2]) == [1, 2]
+
+
+async def test_shared_work_of_the_only_thread_is_done_there(pool: Pool) -> None:
+    assert await pool.run(lambda: pool.share([lambda: 1, lambda: 2])) == [1, 2]
+
+
+async def test_a_failure_of_shared_work_reaches_its_caller(pool: Pool) -> None:
+    def fail() -> int:
+        raise ValueError("not today")
+
+    with pytest.raises(ValueError, match="not today"):
+        pool.share([lambda: 1, fail])

@@ -1,5 +1,8 @@
 """The commands, put together."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from vla_embeddings.cli import (
@@ -22,6 +25,26 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version("vla-embeddings"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print it and exit."
+        ),
+    ] = False,
+) -> None:
+    """What all commands share."""
+
+
 app.command("export")(export.export)
 app.command("verify")(export.verify)
 app.command("demo")(demo.demo)
