@@ -89,6 +89,8 @@ async def test_closing_finishes_what_is_at_work_and_fails_what_waits(
     [waiting] = await work.waiting(pool, 1)
 
     closing = asyncio.create_task(asyncio.to_thread(pool.close))
+    while not pool._closed:
+        await asyncio.wait([closing], timeout=0.01)
     assert not (await asyncio.wait([closing], timeout=0.05))[0]
     work.may_end.set()
     await asyncio.gather(closing, held)
