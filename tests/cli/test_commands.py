@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import vla_embeddings
 from vla_embeddings.cli.app import app
+from vla_embeddings.samples import make_instructions, make_scenes
 from vla_embeddings.search import Database
 
 COMMAND = Path(sys.executable).with_name("vla-embeddings")
@@ -81,32 +82,27 @@ def test_the_demo_does_the_whole_job(models_dir: Path) -> None:
     image = result["answers"][-1]
     assert image["rows"][0]["image_path"] == image["question"]
     assert image["rows"][0]["distance"] == pytest.approx(0, abs=1e-3)
-    computed, redis, memory = (timing["instruction_ms"] for timing in result["timings"])
-    assert max(redis, memory) < computed
     assert result["cache"]["total_keys"] >= 206
 
 
-def test_the_demo_takes_the_users_own_inputs(models_dir: Path, shared_data: Path) -> None:
-    result = run_json(
-        *("demo", "--instruction-count", "100", "--image-count", "5"),
-        *("--instructions", str(shared_data / "instructions.jsonl.gz")),
-        *("--images", str(shared_data / "images" / "robot")),
-        EMBEDDING_MODELS_DIR=str(models_dir),
-    )
-
-    assert [loading["rows"] for loading in result["loadings"]] == [100, 5]
-
-
-def test_the_demo_leaves_a_given_database_as_it_was(
-    models_dir: Path, postgres_dsn: str, redis_url: str
+def test_the_demo_takes_the_users_own_inputs_and_leaves_a_given_database_as_it_was(
+    models_dir: Path, tmp_path: Path, postgres_dsn: str, redis_url: str
 ) -> None:
-    run(
+    lines = [json.dumps({"text": text}) for text in make_instructions(30)]
+    (tmp_path / "instructions.jsonl").write_text("\n".join(lines))
+    for number, scene in enumerate(make_scenes(3)):
+        scene.image.save(tmp_path / f"{number}.png")
+
+    result = run_json(
         *("demo", "--instruction-count", "20", "--image-count", "2"),
+        *("--instructions", str(tmp_path / "instructions.jsonl"), "--images", str(tmp_path)),
         EMBEDDING_MODELS_DIR=str(models_dir),
         EMBEDDING_DATABASE_URL=postgres_dsn,
         EMBEDDING_REDIS_URL=redis_url,
     )
 
+    assert [loading["rows"] for loading in result["loadings"]] == [20, 2]
+    assert result["answers"][-1]["question"] == "0.png"
     listed = run_json("index", "list", EMBEDDING_DATABASE_URL=postgres_dsn)
     assert not [index for index in listed if "demo" in json.dumps(index)]
 

@@ -133,7 +133,7 @@ def test_few_texts_are_tokenised_at_once_where_they_are_long(
 def test_other_threads_run_on_while_a_long_text_is_tokenised(minilm: Artifact) -> None:
     """Python's global lock is not kept, which would stop the event loop."""
     tokenizer = Tokenizer(minilm)
-    text = "".join(map(chr, range(0x4E00, 0x9FFF))) * 50
+    text = "".join(map(chr, range(0x4E00, 0x9FFF))) * 20
     encoding = threading.Thread(target=tokenizer.encode, args=([text],))
     ticks = 0
 
