@@ -82,10 +82,24 @@ class RecordedService(EmbeddingService):
         return [vector_of(text) for text in texts]
 
 
-def noted_service(folder: Path) -> RecordedService:
-    """A service in a process of its own, whose id is a file of `folder`, beside its `record`."""
-    (folder / f"{os.getpid()}.pid").touch()
-    return RecordedService(folder / "record")
+class HaltingService(RecordedService):
+    """Embeds no second block before there is a file `go` in `folder`, where its `record` is, too.
+
+    Its process's id is the name of another.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "record")
+        self._go = folder / "go"
+        (folder / f"{os.getpid()}.pid").touch()
+
+    async def _embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        first = not self.started.is_set()
+        vectors = await super()._embed(texts)
+        # Another process makes the file: there is no event to wait for.
+        while not first and not self._go.exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return vectors
 
 
 async def _work(dsn: str, record: str) -> None:

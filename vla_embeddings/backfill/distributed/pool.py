@@ -1,6 +1,7 @@
 """A dataset of key ranges, mapped over a pool of actors by Ray Data."""
 
 import asyncio
+import gc
 import logging
 import pickle
 from collections.abc import Sequence
@@ -38,8 +39,13 @@ def run_pool(ranges: Sequence[KeyRange], assignment: Assignment, workers: int) -
         )
     try:
         dataset.materialize()
+        return
     except RayError as error:
-        raise EngineError(f"Ray failed: {error}") from error
+        reason = str(error)
+    # The error's traceback, a cycle, holds the actors, and they their CPUs: on a Ray of the
+    # caller's own the next run would wait for them. So it is neither passed on nor left to later.
+    gc.collect()
+    raise EngineError(f"Ray failed: {reason}")
 
 
 async def end_pool(thread: asyncio.Future[None], ledger: Any) -> None:
