@@ -88,7 +88,7 @@ async def test_the_cache_is_neither_asked_nor_filled(
 ) -> None:
     await fill(20)
     async with EmbeddingService(
-        cache=(cache := EmbeddingCache(redis_url=redis_url)),
+        cache=(cache := EmbeddingCache(redis_url=redis_url, deadline=10.0)),
         config=EmbeddingConfig(models_dir=models_dir),
     ) as service:
         await cache.clear_pattern("*")
