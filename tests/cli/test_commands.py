@@ -26,7 +26,6 @@ def run(*arguments: str, status: int = 0, **environment: str) -> subprocess.Comp
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "120", **environment},
         capture_output=True,
         text=True,
-        timeout=110,
     )
     assert result.returncode == status, result.stdout + result.stderr
     return result
