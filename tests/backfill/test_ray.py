@@ -295,7 +295,8 @@ async def test_a_command_that_is_killed_leaves_no_worker_and_the_local_engine_go
     await _written(db, BLOCK_ROWS["text"])
     async with db.pool.acquire() as other, other.transaction():
         await other.execute(f"LOCK TABLE {TABLE} IN EXCLUSIVE MODE")  # so that the workers wait
-        while len(workers := _encoders(dsn)) < 2:  # noqa: ASYNC110  # no children of ours
+        while len(workers := _encoders(dsn)) < 2:
+            assert process.returncode is None
             await asyncio.sleep(0.05)
         process.kill()
         await process.wait()
