@@ -74,7 +74,7 @@ def _busy() -> Act:
             np.matmul(matrix, matrix, out=product)
         return time.perf_counter() - start
 
-    products = round(POLICY_SECONDS / np.median([multiply(1) for _ in range(50)]))
+    products = max(1, round(POLICY_SECONDS / np.median([multiply(1) for _ in range(50)])))
     return lambda: asyncio.to_thread(multiply, products)
 
 
