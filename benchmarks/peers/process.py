@@ -69,3 +69,6 @@ def start_worker(python: Path, module: str, arguments: list[str], log: Path) -> 
             yield Worker(process, log)
         finally:
             process.kill()
+            assert process.stdin is not None  # a pipe
+            with contextlib.suppress(BrokenPipeError):  # of a question that was never read
+                process.stdin.close()

@@ -12,6 +12,7 @@ from benchmarks.limits.loopback import Loopback
 from benchmarks.peers.environment import ARTIFACTS, PeerEnvironment
 from benchmarks.search.size import SearchSize
 from vla_embeddings import EmbeddingService
+from vla_embeddings.models.writing import stage_in
 from vla_embeddings.search import Database
 
 TABLE = "search_benchmark"
@@ -66,7 +67,10 @@ async def load_inputs(bench: Bench, size: SearchSize) -> SearchInputs:
     file = ARTIFACTS / "bench-search" / f"{origin}-{len(texts)}-{graph[:16]}.npy"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, await _embedded(texts, bench))
+        vectors = await _embedded(texts, bench)
+        with stage_in(file.parent) as stage:  # another run may read it meanwhile
+            np.save(stage / file.name, vectors)
+            (stage / file.name).replace(file)
     vectors = np.load(file)
     held = len(texts) - size.queries
     return SearchInputs(texts[:held], vectors[:held], vectors[held:], origin)
