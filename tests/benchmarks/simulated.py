@@ -4,15 +4,21 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import Machine, describe_machine
 from benchmarks.results import Findings, Result, Row
 from benchmarks.spread import quartiles
 from vla_embeddings.tracking import compare, read_run
 
 PEERS = ("fastembed 0.9.1", "openvino 2026.4.1", "sentence-transformers 5.7.0", "sgemm peak")
 TURNS = 10
+
+
+@cache
+def _this_machine() -> Machine:
+    return describe_machine(load=0.0)
 
 
 def result_of(rows: list[Row], suite: str = "latency") -> Result:
@@ -23,7 +29,7 @@ def result_of(rows: list[Row], suite: str = "latency") -> Result:
         seconds=1.0,
         inputs="made",
         weights={},
-        machine=describe_machine(load=0.0),
+        machine=_this_machine(),
         findings=Findings(rows, [], []),
     )
 

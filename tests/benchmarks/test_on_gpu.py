@@ -34,7 +34,7 @@ def runtime() -> Iterator[CudaRuntime]:
 @pytest.fixture(scope="module")
 def find(bench: Bench, runtime: CudaRuntime) -> Callable[[str], Findings]:
     """What a suite of the tiny run finds on the stand-in, by its name; each runs once."""
-    on_gpu = replace(bench, device="cuda")
+    on_gpu = replace(bench, device="cuda", size=replace(bench.size, curve_turns=0))
     return cache(lambda name: SUITES[name](on_gpu))
 
 

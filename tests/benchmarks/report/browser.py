@@ -15,6 +15,7 @@ FLAGS = (
     "--no-sandbox",  # which cannot be had as root
     "--disable-gpu",
     "--disable-quic",
+    "--disable-dev-shm-usage",  # a container's may be small
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -22,6 +23,9 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",  # commands on descriptor 3, answers on 4
 )
+
+LOADED = """new Promise(resolve => document.readyState === "complete"
+    ? resolve() : addEventListener("load", () => resolve()))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +62,14 @@ class Browser:
         self.send("Page.navigate", url=url)
         while all(event["method"] != "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
+        self.evaluate(LOADED)  # the event may have been of the page before
 
     def evaluate(self, expression: str) -> Any:
         """A JavaScript expression's value, awaited."""
         answer = self.send(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
-        return answer["result"]["value"]
+        return answer["result"].get("value")
 
     def show(self, *, width: int, dark: bool) -> None:
         """The window's width in pixels, and the colours that the reader prefers."""

@@ -12,7 +12,8 @@ from benchmarks import quality, throughput
 from benchmarks.bench import Bench
 from benchmarks.images import STAGES
 from benchmarks.inputs import load_inputs
-from benchmarks.machine import describe_machine
+from benchmarks.machine import PACKAGES, describe_machine
+from benchmarks.peers.clients import CLIENTS
 from benchmarks.report import markdown
 from benchmarks.results import Findings, Result, Row, load_results
 from benchmarks.suites import SUITES, summary
@@ -202,6 +203,13 @@ def test_the_cache_is_timed_beside_redis_py_and_with_redis_down(
     assert len(findings.series) == 3
     computed = [each for each in findings.verdicts if each.work.endswith("computations")]
     assert [verdict.figure.median for verdict in computed] == [1]
+
+
+def test_the_clients_of_the_table_are_those_of_the_suites(find: Find) -> None:
+    for suite, client in (("cache", "redis-py"), ("search", "asyncpg")):
+        assert client in CLIENTS
+        assert any(row.subject.startswith(client) for row in find(suite).rows)
+        assert {*CLIENTS[client].on} <= {*PACKAGES}
 
 
 def test_searches_carry_their_recall(find: Find) -> None:
