@@ -6,13 +6,12 @@ import re
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from sentence_transformers import SentenceTransformer
 
 from tests.backfill.conftest import NAMES, Names, add_rows, stored
 from tests.blocks import code_blocks, run_block
@@ -25,6 +24,9 @@ from vla_embeddings.models import CLIP_IMAGE, MINILM, ArtifactStore
 from vla_embeddings.samples import make_instructions, make_scenes
 from vla_embeddings.search import Database, batch_index_embeddings
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 GUIDE = (Path(__file__).parents[2] / "docs" / "migration.md").read_text()
 IMAGES = Names(
     table="context_metadata", source_column="image_path", embedding_column="image_embedding"
@@ -32,8 +34,10 @@ IMAGES = Names(
 
 
 @pytest.fixture(scope="module")
-def sentence_transformer() -> SentenceTransformer:
+def sentence_transformer() -> "SentenceTransformer":
     """The old program's text model."""
+    from sentence_transformers import SentenceTransformer  # seconds, in every process of tests
+
     model: SentenceTransformer = SentenceTransformer(str(find_source(MINILM).folder), device="cpu")
     return model
 
@@ -48,7 +52,7 @@ def clip_features(models_dir: Path) -> list[tuple[Image.Image, NDArray[np.float3
     return list(zip(images, raw.detach().numpy(), strict=True))
 
 
-async def _instruct(db: Database, model: SentenceTransformer, count: int) -> None:
+async def _instruct(db: Database, model: "SentenceTransformer", count: int) -> None:
     """Rows as the old program left them."""
     instructions = make_instructions(count)
     await add_rows(db, instructions)
@@ -70,7 +74,7 @@ async def _photograph(
 
 
 async def test_vectors_of_sentence_transformers_are_ours(
-    db: Database, service: EmbeddingService, sentence_transformer: SentenceTransformer
+    db: Database, service: EmbeddingService, sentence_transformer: "SentenceTransformer"
 ) -> None:
     await _instruct(db, sentence_transformer, 100)
 
@@ -101,7 +105,7 @@ async def test_the_guides_commands_compare_adopt_and_go_on(
     dsn: str,
     service: EmbeddingService,
     models_dir: Path,
-    sentence_transformer: SentenceTransformer,
+    sentence_transformer: "SentenceTransformer",
     clip_features: Any,
     tmp_path: Path,
 ) -> None:
@@ -137,7 +141,7 @@ async def test_the_guides_commands_compare_adopt_and_go_on(
 async def test_the_guides_python_runs_as_written(
     db: Database,
     service: EmbeddingService,
-    sentence_transformer: SentenceTransformer,
+    sentence_transformer: "SentenceTransformer",
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     await _instruct(db, sentence_transformer, 5)
