@@ -15,7 +15,7 @@ demo: $(READY) ## the whole path once; ARGS="--json", ARGS="--images DIR", …
 	@$(BIN)/vla-embeddings demo $(ARGS)
 
 test: $(READY) ## all tests, on real servers and graphs; ARGS="-k search", ARGS="-n 0" for one process, …
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint types wheel ## all that CI checks besides the tests
 

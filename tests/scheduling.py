@@ -17,7 +17,7 @@ LONGEST = (
 """What takes longest, so that no process is left alone with it at the end."""
 
 
-class ByFile(LoadFileScheduling):
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
     """The tests of a file run in one process, those of the benchmarks' suites all in the same."""
 
     def _split_scope(self, nodeid: str) -> str:
