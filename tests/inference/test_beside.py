@@ -1,7 +1,7 @@
 """An inference gets its embeddings, or the reason why not, and never waits or fails for them."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -111,6 +111,31 @@ async def test_embeddings_are_made_while_the_policy_computes(
     watched = Watched(config=EmbeddingConfig())
     async with watched, InferenceEmbeddings(watched, db) as inference:
         assert (await infer(inference, act()))[0] == "action"
+
+
+async def _overwrite(image: NDArray[np.uint8]) -> str:
+    image[...] = 7
+    return "action"
+
+
+async def _overwrite_in_a_thread(image: NDArray[np.uint8]) -> str:
+    return await asyncio.to_thread(lambda: asyncio.run(_overwrite(image)))
+
+
+@pytest.mark.parametrize("act", [_overwrite, _overwrite_in_a_thread])
+async def test_the_image_is_embedded_as_it_was_before_the_policy_began(
+    service: EmbeddingService,
+    db: Database,
+    act: Callable[[NDArray[np.uint8]], Awaitable[str]],
+) -> None:
+    image = np.full((480, 640, 3), 200, np.uint8)
+    expected = await service.get_image_embedding(image.copy())
+
+    async with InferenceEmbeddings(service, db, budget_ms=PATIENT_MS) as inference:
+        _, embedded = await infer(inference, act(image), image=image)
+
+    assert image.max() == 7
+    np.testing.assert_allclose(np.asarray(embedded.image.vector), expected, atol=1e-6)
 
 
 async def test_a_late_vector_delays_no_action_and_is_stored_when_it_comes(
@@ -256,6 +281,28 @@ async def test_a_policys_error_is_raised_and_nothing_is_stored(
             await infer(inference, fail(), analytics_id=456)
 
     assert await db.pool.fetchval("SELECT count(*) FROM context_metadata") == 0
+
+
+async def test_a_cancelled_inference_cancels_its_policy(
+    service: EmbeddingService, db: Database
+) -> None:
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def act() -> str:
+        try:
+            began.set()
+            return await policy(60.0)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async with InferenceEmbeddings(service, db) as inference:
+        task = asyncio.create_task(infer(inference, act()))
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert cancelled.is_set()
 
 
 async def test_a_cancelled_inference_ends_at_once_and_stores_nothing(

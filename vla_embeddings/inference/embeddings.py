@@ -96,9 +96,12 @@ class InferenceEmbeddings:
         """Await the action while the embeddings are made.
 
         Args:
-            action: the policy's computation. What it raises is raised, and nothing is stored.
+            action: the policy's computation, which runs in a task of its own. What it raises is
+                raised, and nothing is stored.
             instruction: as for `EmbeddingService.get_instruction_embedding`.
-            image: as for `EmbeddingService.get_image_embedding`.
+            image: as for `EmbeddingService.get_image_embedding`: the action may change it, and
+                what is embedded is what it was before. Not so where the action is a task or thread
+                that runs already, or the image a PIL image that was not loaded yet.
             customer_id: whose they are; None stores nothing.
             analytics_id: `instruction_analytics.id` of this inference; None stores nothing.
             robot_type: for a new row of `context_metadata`.
@@ -113,7 +116,8 @@ class InferenceEmbeddings:
             "image": self._make(self._service.get_image_embedding(image)),
         }
         try:
-            result = await action
+            # A task, so that it starts after those above, whose first steps copy the image.
+            result = await asyncio.ensure_future(action)
             await self._wait(making)
         except BaseException:
             for task in making.values():
