@@ -35,6 +35,7 @@ REFUSING_TRIGGER = (
     "CREATE TRIGGER refuse BEFORE UPDATE ON instruction_analytics "
     "FOR EACH ROW EXECUTE FUNCTION refuse()"
 )
+SILENT_TRIGGER = REFUSING_TRIGGER.replace("RAISE EXCEPTION ''not this one''", "RETURN NULL")
 
 
 @asynccontextmanager
@@ -265,8 +266,16 @@ async def test_another_customers_row_is_left_alone(
             REFUSING_TRIGGER,
             "blocked",
         ),
+        (
+            SILENT_TRIGGER,
+            "blocked",
+        ),
+        (
+            f"UPDATE instruction_analytics SET customer_id = '{CUSTOMER}'; {SILENT_TRIGGER}",
+            "blocked",
+        ),
     ],
-    ids=["constraint", "trigger"],
+    ids=["constraint", "trigger", "silent trigger", "silent trigger on the customer's row"],
 )
 async def test_a_bad_row_does_not_sink_its_batch(
     service: EmbeddingService,
@@ -303,6 +312,28 @@ async def test_a_trigger_that_refuses_a_lone_row_is_reported(
 
     assert [attempt.fate for attempt in lost] == ["blocked"]
     assert "not this one" in lost[0].detail
+
+
+async def test_a_vector_that_one_of_its_rows_does_not_take_is_not_counted_as_stored(
+    service: EmbeddingService, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trigger passes over the second of three rows; two vectors come for them."""
+    monkeypatch.setattr(recorder, "PATIENCE_SECONDS", 0.2)
+    await db.pool.execute(
+        "INSERT INTO context_metadata (id, analytics_id, customer_id) "
+        f"SELECT id, 456, '{CUSTOMER}' FROM generate_series(6, 8) AS id;"
+        + SILENT_TRIGGER.replace("instruction_analytics", "context_metadata")
+    )
+    before = _value("embedding_stored_total", kind="image")
+    lost: list[Attempt] = []
+
+    async with recording(service, db, on_lost=lost.append) as made:
+        accept(made, "image", [456, 456])
+
+    assert _value("embedding_stored_total", kind="image") == before
+    assert [attempt.fate for attempt in lost] == ["blocked"] * 2
+    assert "kept the vector out" in lost[0].detail
+    assert await db.pool.fetchval("SELECT count(image_embedding) FROM context_metadata") == 0
 
 
 async def test_a_row_that_another_has_locked_waits_alone(

@@ -55,7 +55,7 @@ class Fate(StrEnum):
     """The customer no longer agrees."""
     NO_ROW = "no row"
     BLOCKED = "blocked"
-    """Its row is locked, or a trigger refuses it."""
+    """Its row is locked, or a trigger refuses it, with an error or without."""
     FOREIGN = "row of another customer"
     REFUSED = "refused by the database"
     """A value of its row breaks a constraint."""

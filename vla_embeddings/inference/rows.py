@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vla_embeddings.errors import SearchError
 from vla_embeddings.inference.record import Attempt, Fate, Kind, Record
 from vla_embeddings.search import batch_index_embeddings
 from vla_embeddings.search.catalog import Column, resolve
@@ -17,6 +18,13 @@ from vla_embeddings.search.handles import Connection, Handle, connected
 LOCK_TIMEOUT = "1s"
 """How long a statement waits for a lock on a whole table, as a migration takes. Nobody waits for
 rows."""
+
+
+KEPT_OUT = "a trigger or policy of the table kept the vector out"
+
+
+class VectorKeptOut(SearchError):
+    """A row that is there did not take its vector, and the server raised no error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,8 @@ async def write(
     several for one row, the last stays.
 
     Raises:
-        As `batch_index_embeddings`; nothing is written then.
+        VectorKeptOut: a row did not take its vector.
+        Others: as `batch_index_embeddings`. Nothing is written after any error.
     """
     place = PLACES[kind]
     async with connected(db, writing=True) as connection, connection.transaction():
@@ -51,8 +60,8 @@ async def write(
         customer = await customer_column(connection, place)
         if kind == "image":
             await _add_rows(connection, customer, records)
-        attempts = await _attempts(connection, place, customer, records)
-        await batch_index_embeddings(
+        attempts, rows = await _attempts(connection, place, customer, records)
+        changed = await batch_index_embeddings(
             connection,
             place.table,
             place.id_column,
@@ -64,6 +73,8 @@ async def write(
             ],
             fingerprint=fingerprint,
         )
+        if changed < rows:
+            raise VectorKeptOut(KEPT_OUT)
     return attempts
 
 
@@ -97,8 +108,8 @@ async def _add_rows(connection: Connection, customer: Column, records: Sequence[
 
 async def _attempts(
     connection: Connection, place: Place, customer: Column, records: Sequence[Record]
-) -> list[Attempt]:
-    """What is to become of each record; the rows of those to be stored are locked."""
+) -> tuple[list[Attempt], int]:
+    """What is to become of each record, and how many rows are to take a vector, all locked."""
     ids = [record.inference.analytics_id for record in records]
     customers = [record.inference.customer_id for record in records]
     held = await _held(connection, place, ids)
@@ -120,12 +131,18 @@ async def _attempts(
         ids,
         customers,
     )
-    return [
+    attempts = [
         Attempt(record, Fate.BLOCKED, "another session holds its row")
         if record.inference.analytics_id in held
-        else Attempt(record, _fate(row["rows"], theirs=row["theirs"]))
+        else _attempt(record, row["rows"], theirs=row["theirs"])
         for record, row in zip(records, found, strict=True)
     ]
+    rows = {
+        attempt.record.inference.analytics_id: row["rows"]
+        for attempt, row in zip(attempts, found, strict=True)
+        if attempt.fate is Fate.STORED
+    }
+    return attempts, sum(rows.values())
 
 
 async def _held(connection: Connection, place: Place, ids: Sequence[int]) -> list[int]:
@@ -141,7 +158,9 @@ async def _held(connection: Connection, place: Place, ids: Sequence[int]) -> lis
     return list(there - ours)
 
 
-def _fate(rows: int, *, theirs: bool | None) -> Fate:
+def _attempt(record: Record, rows: int, *, theirs: bool | None) -> Attempt:
     if rows == 0:
-        return Fate.NO_ROW
-    return Fate.STORED if theirs else Fate.FOREIGN
+        return Attempt(record, Fate.NO_ROW)
+    if theirs is None:  # the rows did not take the customer
+        return Attempt(record, Fate.BLOCKED, KEPT_OUT)
+    return Attempt(record, Fate.STORED if theirs else Fate.FOREIGN)

@@ -8,7 +8,7 @@ from typing import get_args
 from vla_embeddings.errors import DatabaseUnavailable, InvalidInput
 from vla_embeddings.inference.consent import UNKNOWN, Consent
 from vla_embeddings.inference.record import Attempt, Fate, Kind, Record
-from vla_embeddings.inference.rows import write
+from vla_embeddings.inference.rows import VectorKeptOut, write
 from vla_embeddings.models import Kind as ModelKind
 from vla_embeddings.search.handles import Handle
 from vla_embeddings.service import EmbeddingService
@@ -80,6 +80,8 @@ def _fate(error: Exception) -> Fate:
     """What a failed attempt means for its records, as if there were but one."""
     if isinstance(error, InvalidInput):
         return Fate.REFUSED
+    if isinstance(error, VectorKeptOut):
+        return Fate.BLOCKED
     state = getattr(error.__cause__, "sqlstate", None)
     if isinstance(error, DatabaseUnavailable) or state is None:
         return Fate.WAITING
