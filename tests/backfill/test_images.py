@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.backfill.conftest import Names
-from vla_embeddings import EmbeddingService
-from vla_embeddings.backfill import BackfillReport, backfill
+from vla_embeddings import BatchEmbeddings, EmbeddingService, admission
+from vla_embeddings.backfill import BackfillReport, backfill, sources
 from vla_embeddings.backfill.sources import MAX_FILE_BYTES
 from vla_embeddings.errors import InvalidInput
+from vla_embeddings.runtime import ImageInput
 from vla_embeddings.search import Database, euclidean_distance_search
 
 NAMES = Names(
@@ -79,6 +80,51 @@ async def test_content_is_embedded_as_it_is(db: Database, service: EmbeddingServ
     assert "Cannot read an image" in reasons[20]
     for row in (0, 17, 19):
         assert await _is_nearest(db, service, "shots", row)
+
+
+async def test_images_of_a_block_may_hold_more_than_single_calls_may(
+    db: Database, service: EmbeddingService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a service that lets single images of 12 KiB wait, one picture and a half."""
+    monkeypatch.setattr(admission, "MAX_IMAGE_BYTES", 12 * 1024)
+    pictures = {number: _picture(number) for number in range(1, 17)}
+    pictures[7] = pictures[7][:900]
+    for number, content in pictures.items():
+        (tmp_path / f"{number}.png").write_bytes(content)
+    await _paths(db, *(f"{number}.png" for number in pictures))
+
+    report = await backfill(db, service, **NAMES, kind="image", root=tmp_path)
+
+    assert report.embedded == 15
+    assert _reasons(report).keys() == {7}
+    assert _reasons(report)[7].startswith("Cannot decode")
+    for row in (1, 6, 8, 16):
+        assert await _is_nearest(db, service, "context_metadata", row)
+
+
+async def test_few_bytes_of_a_block_are_read_at_a_time(
+    db: Database, service: EmbeddingService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for a picture and a half, no more than two are held."""
+    monkeypatch.setattr(sources, "BYTES_AT_ONCE", 12 * 1024)
+    held: list[int] = []
+    embed = service.batch_generate_embeddings
+
+    async def watched(*, images: list[ImageInput], use_cache: bool) -> BatchEmbeddings:
+        held.append(len(images))
+        return await embed(images=images, use_cache=use_cache)
+
+    monkeypatch.setattr(service, "batch_generate_embeddings", watched)
+    for number in range(1, 6):
+        (tmp_path / f"{number}.png").write_bytes(_picture(number))
+    await _paths(db, "1.png", "gone.png", "2.png", "3.png", "4.png", "5.png")
+
+    report = await backfill(db, service, **NAMES, kind="image", root=tmp_path)
+
+    assert report.embedded == 5
+    assert _reasons(report).keys() == {2}
+    assert held == [2, 2, 1]
+    assert await _is_nearest(db, service, "context_metadata", 1)
 
 
 async def test_nothing_outside_the_root_is_read(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,16 @@ PROBE = "go"
 MAX_FILE_BYTES = 64 * 2**20
 """Largest image file that is read: a 20-megapixel image, uncompressed."""
 
+BYTES_AT_ONCE = MAX_FILE_BYTES
+"""Of images that a block of rows embeds together, before the last of them: with three blocks on
+their way, files of 384 MiB are held at most."""
+
 Outcome = Vector | FailedRow
 EmbedRows = Callable[[list[Row]], Awaitable[list[Outcome]]]
 """Rows to their vectors, or to why they cannot have one, in order."""
+
+Read = Callable[[Any], bytes]
+"""What a row's source says -> an image's content; InvalidInput where there is none."""
 
 
 def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -> EmbedRows:
@@ -34,28 +42,12 @@ def embedding_of(service: EmbeddingService, target: Target, root: Path | None) -
         InvalidInput: `root` is missing, no folder, or of no use.
     """
 
-    async def embed_text(text: str) -> Vector:
-        return await service.get_instruction_embedding(text, use_cache=False)
-
-    async def embed_texts(rows: list[Row]) -> list[Outcome]:
-        texts = [row.source for row in rows]
-        try:
-            batch = await service.batch_generate_embeddings(texts=texts, use_cache=False)
-        except InvalidInput:  # of one of them; alone, each tells its own
-            return await _embed_each(embed_text, rows)
-        return list(batch["text_embeddings"])
-
-    async def embed_content(content: bytes) -> Vector:
-        return await service.get_image_embedding(content, use_cache=False)
-
     folder = check_root(target, root)
+    if target.kind == "text":
+        return partial(_embed_texts, service)
     if folder is None:
-        return embed_texts if target.kind == "text" else partial(_embed_each, embed_content)
-
-    async def embed_file(name: str) -> Vector:
-        return await embed_content(await asyncio.to_thread(read_below, folder, name))
-
-    return partial(_embed_each, embed_file)
+        return partial(_embed_images, service, _as_it_is)
+    return partial(_embed_images, service, partial(read_below, folder))
 
 
 def check_root(target: Target, root: Path | str | None) -> Path | None:
@@ -114,14 +106,76 @@ def read_below(folder: Path, name: str) -> bytes:
         raise InvalidInput(f"{name!r} cannot be read: {error}") from error
 
 
-async def _embed_each(embed: Callable[[Any], Awaitable[Vector]], rows: list[Row]) -> list[Outcome]:
-    return await together(_outcome(embed, row) for row in rows)
-
-
-async def _outcome(embed: Callable[[Any], Awaitable[Vector]], row: Row) -> Outcome:
+async def _embed_texts(service: EmbeddingService, rows: list[Row]) -> list[Outcome]:
+    texts = [row.source for row in rows]
     try:
-        if row.source is None:
-            raise InvalidInput("It is NULL.")
-        return await embed(row.source)
+        batch = await service.batch_generate_embeddings(texts=texts, use_cache=False)
+    except InvalidInput:  # of one of them; alone, each tells its own
+        return await together(_embed_text(service, row) for row in rows)
+    return list(batch["text_embeddings"])
+
+
+async def _embed_text(service: EmbeddingService, row: Row) -> Outcome:
+    try:
+        _require_source(row)
+        return await service.get_instruction_embedding(row.source, use_cache=False)
     except InvalidInput as error:
         return FailedRow(row.id, str(error))
+
+
+async def _embed_images(service: EmbeddingService, read: Read, rows: list[Row]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    while rest := rows[len(outcomes) :]:
+        outcomes += await _embed_some(service, read, rest)
+    return outcomes
+
+
+async def _embed_some(service: EmbeddingService, read: Read, rows: list[Row]) -> list[Outcome]:
+    """Embed the first of the rows; their images are let go before the next are read."""
+    found = await asyncio.to_thread(_read_some, read, rows)
+    contents = [row for row in found if isinstance(row, Row)]
+    embedded = iter(await _embed_contents(service, contents))
+    return [next(embedded) if isinstance(row, Row) else row for row in found]
+
+
+def _read_some(read: Read, rows: list[Row]) -> list[Row | FailedRow]:
+    """The first of the rows with the content of their images, at least one."""
+    found: list[Row | FailedRow] = []
+    held = 0
+    for row in rows:
+        try:
+            _require_source(row)
+            content = read(row.source)
+        except InvalidInput as error:
+            found.append(FailedRow(row.id, str(error)))
+            continue
+        found.append(replace(row, source=content))
+        held += len(content)
+        if held >= BYTES_AT_ONCE:
+            break
+    return found
+
+
+async def _embed_contents(service: EmbeddingService, rows: list[Row]) -> list[Outcome]:
+    """Embed rows whose source is an image's content; where one cannot be used, in halves."""
+    images = [row.source for row in rows]
+    try:
+        batch = await service.batch_generate_embeddings(images=images, use_cache=False)
+        return list(batch["image_embeddings"])
+    except InvalidInput as error:
+        if len(rows) == 1:
+            return [FailedRow(rows[0].id, str(error).removeprefix("images[0]: "))]
+    half = len(rows) // 2
+    return [
+        *await _embed_contents(service, rows[:half]),
+        *await _embed_contents(service, rows[half:]),
+    ]
+
+
+def _require_source(row: Row) -> None:
+    if row.source is None:
+        raise InvalidInput("It is NULL.")
+
+
+def _as_it_is(content: bytes) -> bytes:
+    return content
