@@ -18,6 +18,7 @@ from vla_embeddings.search.handles import (
     connected,
     keeps_session,
     savepoint,
+    tidied,
 )
 
 logger = logging.getLogger(__name__)
@@ -73,8 +74,7 @@ async def sole_builder(connection: Connection, table: Table) -> AsyncIterator[No
         await _until(connection, "SELECT pg_try_advisory_lock($1)", key)
         yield
     finally:
-        if not connection.is_closed():
-            await finished(connection.execute("SELECT pg_advisory_unlock($1)", key))
+        await tidied(connection, lambda: connection.execute("SELECT pg_advisory_unlock($1)", key))
 
 
 async def build(
@@ -90,13 +90,13 @@ async def build(
     """
     name = await _free_name(connection, definition)
     statement = definition.create_statement(concurrently=concurrently, name=name)
-    async with _settings(connection, settings):
+    async with applied(connection, settings):
         try:
             await connection.execute(statement, timeout=BUILD_SECONDS)
         except BaseException:
-            if concurrently and not connection.is_closed():
+            if concurrently:
                 with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                    await finished(drop_invalid(connection, definition))
+                    await tidied(connection, lambda: drop_invalid(connection, definition))
             raise
 
 
@@ -162,7 +162,7 @@ async def _until(connection: Connection, question: str, key: int) -> None:
 
 
 @asynccontextmanager
-async def _settings(connection: Connection, settings: dict[str, str]) -> AsyncIterator[None]:
+async def applied(connection: Connection, settings: dict[str, str]) -> AsyncIterator[None]:
     """Session settings, as before afterwards; in the caller's transaction within a savepoint."""
     if connection.is_in_transaction():
         async with savepoint(connection, keep=True):
@@ -176,8 +176,7 @@ async def _settings(connection: Connection, settings: dict[str, str]) -> AsyncIt
         await _set(connection, settings, local=False)
         yield
     finally:
-        if not connection.is_closed():
-            await finished(_set(connection, before, local=False))
+        await tidied(connection, lambda: _set(connection, before, local=False))
 
 
 async def _current(connection: Connection, names: list[str]) -> dict[str, str]:

@@ -5,8 +5,8 @@ SQLAlchemy is never imported here: a caller that passes one of its handles has d
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -27,6 +27,12 @@ Handle: TypeAlias = (
 
 # Seconds to wait for a free pooled connection; asyncpg itself would wait for ever.
 ACQUIRE_SECONDS = 10.0
+
+# Seconds for the server to confirm that a cancelled statement has ended, which a halted one never
+# does. The connection is closed then: a pool opens another at once, a caller's own may be the only
+# one.
+RELEASE_SECONDS = 1.0
+ANSWER_SECONDS = 5.0
 
 _CONNECTIONS = (PoolConnectionProxy, asyncpg.Connection)
 
@@ -71,6 +77,31 @@ async def keeps_session(connection: Connection) -> bool:
     return pid == connection.get_server_pid()
 
 
+async def _answers(connection: Connection) -> bool:
+    """Whether a connection can be put in order after a fault; a silent server's is closed."""
+    try:
+        await connection.execute("SELECT 1", timeout=ANSWER_SECONDS)
+    except (asyncpg.InFailedSQLTransactionError, asyncpg.QueryCanceledError):
+        return True
+    except TimeoutError:
+        with suppress(asyncpg.InterfaceError):  # it is closed, and was given back to its pool
+            connection.terminate()
+        return False
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):  # it is closed, or in use
+        return False
+    return True
+
+
+async def tidied(connection: Connection, work: Callable[[], Awaitable[object]]) -> None:
+    """Do `work`, even when cancelled meanwhile, unless the server does not answer any more."""
+
+    async def tidy() -> None:
+        if await _answers(connection):
+            await work()
+
+    await finished(tidy())
+
+
 def atomic(connection: Connection) -> AbstractAsyncContextManager[object]:
     """All that is done inside or nothing, in the caller's transaction where one is open.
 
@@ -78,20 +109,35 @@ def atomic(connection: Connection) -> AbstractAsyncContextManager[object]:
     """
     if connection.is_in_transaction():
         return savepoint(connection, keep=True)
-    return connection.transaction()
+    return _transaction(connection)
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection) -> AsyncIterator[None]:
+    """As asyncpg's own, which waits for ever to roll back on a halted server."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    except BaseException:
+        if await _answers(connection):
+            await transaction.rollback()
+        raise
+    await transaction.commit()
 
 
 @asynccontextmanager
 async def savepoint(connection: Connection, *, keep: bool) -> AsyncIterator[None]:
     """What is done inside ends here, or stays with `keep`; a fault inside undoes nothing else."""
     await connection.execute("SAVEPOINT vla_embeddings")
-    kept = False
+    release = "RELEASE SAVEPOINT vla_embeddings"
+    undo = f"ROLLBACK TO SAVEPOINT vla_embeddings; {release}"
     try:
         yield
-        kept = keep
-    finally:
-        undo = "" if kept else "ROLLBACK TO SAVEPOINT vla_embeddings; "
-        await finished(connection.execute(f"{undo}RELEASE SAVEPOINT vla_embeddings"))
+    except BaseException:
+        await tidied(connection, lambda: connection.execute(undo))
+        raise
+    await finished(connection.execute(release if keep else undo))
 
 
 class _Joined(AbstractAsyncContextManager[Connection, None]):
@@ -120,7 +166,8 @@ async def _borrowed(db: Handle, writing: bool) -> AsyncIterator[Connection]:
             try:
                 yield connection
             finally:
-                await pool.release(connection)
+                with suppress(TimeoutError):  # what happened inside stays what the caller sees
+                    await pool.release(connection, timeout=RELEASE_SECONDS)
         else:
             async with _alchemy_connection(db, writing) as driver:
                 yield driver

@@ -39,7 +39,7 @@ class ConsentTable:
         """
         looking = asyncio.ensure_future(self._look_up(customer_id))
         # Unlike a timeout around it, wait goes on before the cancelled query has let go of its
-        # connection, which a halted server never confirms.
+        # connection, which takes a second more where the server is halted.
         await asyncio.wait((looking,), timeout=ANSWER_SECONDS)
         if looking.done():
             return looking.result()

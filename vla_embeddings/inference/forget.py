@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vla_embeddings.inference.record import Kind
 from vla_embeddings.inference.rows import PLACES, customer_column
-from vla_embeddings.search.handles import Connection, Handle, connected
+from vla_embeddings.search.handles import Connection, Handle, atomic, connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ async def clear(db: Handle, customer_id: str, *, waiting: int) -> Forgotten:
         InvalidInput: the id does not fit the type of a `customer_id` column.
         DatabaseUnavailable: the server cannot be reached; nothing is cleared then.
     """
-    async with connected(db, writing=True) as connection, connection.transaction():
+    async with connected(db, writing=True) as connection, atomic(connection):
         return Forgotten(
             instructions=await _clear(connection, "instruction", customer_id),
             images=await _clear(connection, "image", customer_id),

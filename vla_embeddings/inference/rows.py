@@ -13,7 +13,7 @@ from vla_embeddings.errors import SearchError
 from vla_embeddings.inference.record import Attempt, Fate, Kind, Record
 from vla_embeddings.search import batch_index_embeddings
 from vla_embeddings.search.catalog import Column, resolve
-from vla_embeddings.search.handles import Connection, Handle, connected
+from vla_embeddings.search.handles import Connection, Handle, atomic, connected
 
 LOCK_TIMEOUT = "1s"
 """How long a statement waits for a lock on a whole table, as a migration takes. Nobody waits for
@@ -55,7 +55,7 @@ async def write(
         Others: as `batch_index_embeddings`. Nothing is written after any error.
     """
     place = PLACES[kind]
-    async with connected(db, writing=True) as connection, connection.transaction():
+    async with connected(db, writing=True) as connection, atomic(connection):
         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
         customer = await customer_column(connection, place)
         if kind == "image":
