@@ -147,3 +147,19 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 ORDER BY 1
 LIMIT 20
 """
+
+# Which of the named extensions, tables, indexes and columns are not there, tables and what is on
+# them looked for where CREATE TABLE would make them.
+LACKING = """
+SELECT DISTINCT wanted.place
+FROM unnest($1::int[], $2::text[], $3::text[]) AS wanted(place, name, column_name)
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = wanted.name)
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = current_schema() AND c.relname = wanted.name
+        AND (wanted.column_name IS NULL OR EXISTS (
+            SELECT FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attname = wanted.column_name AND NOT a.attisdropped)))
+ORDER BY 1
+"""

@@ -1,5 +1,6 @@
 -- The tables of the embedding service. Every statement may run again: what exists stays, and
--- columns that an existing table lacks are added.
+-- columns that an existing table lacks are added. create_schema runs those that are needed, and
+-- parts them at their semicolons, so none may stand elsewhere.
 
 CREATE EXTENSION IF NOT EXISTS vector;
 

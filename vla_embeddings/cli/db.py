@@ -27,10 +27,11 @@ def init(database_url: DatabaseUrl = None) -> None:
     """Create the extension, tables and columns that embeddings need; safe to run again.
 
     Adds the embedding columns to tables that exist already, and ordinary indexes on customer_id
-    (both tables) and analytics_id (context_metadata). The tables are locked, for reads too, while
-    those are built; of large ones, run CREATE INDEX CONCURRENTLY ON instruction_analytics
-    (customer_id), and so on, before. Vector indexes are made by `vla-embeddings index create`,
-    best after the first rows are in.
+    (both tables) and analytics_id (context_metadata). While columns are added, reads and writes of
+    that table wait for a moment; while an index is built, writes wait, so of large tables, run
+    CREATE INDEX CONCURRENTLY ON instruction_analytics (customer_id), and so on, before. Where
+    nothing is lacking, no table is locked. Vector indexes are made by `vla-embeddings index
+    create`, best after the first rows are in.
     """
     asyncio.run(_init(given_database_url(database_url)))
     stdout.print("The tables instruction_analytics and context_metadata are ready.")
