@@ -177,7 +177,8 @@ def _wanted_columns(
     if metric.score in names:
         raise InvalidInput(
             f"columns: a row's {metric.score!r} is its score, so the column of this name cannot "
-            "be in it. Search a view that gives it another name."
+            "be in it. Search a view that gives it another name; without the table's indexes, "
+            "that compares all rows."
         )
     return tuple(
         table.vector_column(name) if table.column(name).vector_type else table.column(name)
