@@ -1,5 +1,6 @@
 """Where Redis is, from a URL; credentials are kept out of everything that is shown."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,21 +14,24 @@ from vla_embeddings.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One server, or one of a cluster's servers.
+    """One server, or one or some of a cluster's servers.
 
-    `name` is for people; `options` are redis-py's, and hold the credentials.
+    `name` is for people; `options` are redis-py's for the first, and hold the credentials.
+    `places` are the hosts and ports that a cluster's URL names.
     """
 
     name: str
     cluster: bool
     options: dict[str, Any] = field(repr=False)
+    places: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def from_url(cls, url: str) -> "Address":
         """Read a URL of scheme redis, rediss, unix, redis+cluster or rediss+cluster.
 
-        Credentials, database number and TLS options are redis-py's. What the cache decides
-        itself (deadlines, retries, connections, decoding) is not taken from the URL.
+        A cluster's may name several servers, with commas between. Credentials, database number
+        and TLS options are redis-py's. What the cache decides itself (deadlines, retries,
+        connections, decoding) is not taken from the URL.
 
         Raises:
             ConfigurationError: the URL cannot be used. The message does not repeat it, because
@@ -35,15 +39,22 @@ class Address:
         """
         scheme = url.partition("://")[0]
         try:
-            options = _options(scheme, url)
+            servers = [_options(scheme, one) for one in _of_single_servers(scheme, url)]
         except (ValueError, TypeError):
             raise ConfigurationError(
                 "The Redis URL (EMBEDDING_REDIS_URL, or redis_url=) cannot be used. Expected "
                 "redis://user:password@host:6379/0 (rediss:// for TLS), unix:///path?db=0 or "
-                "redis+cluster://host:6379, with the password percent-encoded."
+                "redis+cluster://host1:6379,host2:6379, with the password percent-encoded."
             ) from None
-        place = options["path"] if scheme == "unix" else f"{options['host']}:{options['port']}"
-        return cls(f"{scheme}://{place}", cluster=scheme.endswith("+cluster"), options=options)
+        if scheme == "unix":
+            return cls(f"unix://{servers[0]['path']}", cluster=False, options=servers[0])
+        places = tuple((server["host"], server["port"]) for server in servers)
+        name = f"{scheme}://{','.join(f'{host}:{port}' for host, port in places)}"
+        return cls(name, scheme.endswith("+cluster"), servers[0], places)
+
+    def seeds(self) -> list["Address"]:
+        """The addresses of the cluster's servers that the URL names."""
+        return [self.at(host, port) for host, port in self.places]
 
     def at(self, host: str, port: int) -> "Address":
         """The address of another server of the same cluster; its host, where "" is given."""
@@ -64,6 +75,17 @@ _OWN_OPTIONS: dict[str, Any] = {
     "decode_responses": False,
     "protocol": 2,
 }
+
+
+def _of_single_servers(scheme: str, url: str) -> list[str]:
+    """A cluster's URL once for each server it names; any other as it is."""
+    parts = re.fullmatch(r"([^:]+://(?:[^/?#]*@)?)([^/?#@]*,[^/?#@]*)(.*)", url, re.DOTALL)
+    if parts is None or not scheme.endswith("+cluster"):
+        return [url]
+    before, places, after = parts.groups()
+    if "" in places.split(","):
+        raise ValueError("no host")
+    return [f"{before}{place}{after}" for place in places.split(",")]
 
 
 def _options(scheme: str, url: str) -> dict[str, Any]:

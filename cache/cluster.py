@@ -24,12 +24,12 @@ class Cluster:
     """The masters of a cluster, for one event loop.
 
     Args:
-        seed: any server of the cluster.
+        address: some servers of the cluster, of which one must answer at first.
         connect: makes the `Server` of an address.
     """
 
-    def __init__(self, seed: Address, connect: Callable[[Address], Server]) -> None:
-        self._seed = connect(seed)
+    def __init__(self, address: Address, connect: Callable[[Address], Server]) -> None:
+        self._seeds = [connect(seed) for seed in address.seeds()]
         self._connect = connect
         self._servers: dict[str, Server] = {}
         self._owners: list[Server | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
@@ -69,9 +69,17 @@ class Cluster:
             raise CacheUnavailable("No server of the Redis Cluster answers.")
         return list(self._servers.values())
 
+    async def clear(self, pattern: bytes) -> int:
+        """As `Server.clear`, on one server after the other."""
+        try:
+            return sum([await server.clear(pattern) for server in await self.masters()])
+        except CacheUnavailable:
+            self._stale = True  # the reason may be that slots moved
+            raise
+
     async def close(self) -> None:
         """Close all connections."""
-        for server in (self._seed, *self._servers.values()):
+        for server in (*self._seeds, *self._servers.values()):
             await server.close()
 
     async def _shares(self, keys: Sequence[bytes]) -> dict[Server, list[int]]:
@@ -106,7 +114,7 @@ class Cluster:
             self._refreshing.result()
 
     async def _refresh(self) -> None:
-        for server in (*self._servers.values(), self._seed):
+        for server in (*self._servers.values(), *self._seeds):
             try:
                 ranges = await server.slot_owners()
             except CacheUnavailable:

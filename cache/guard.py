@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vla_embeddings.cache.breaker import Breaker
+from vla_embeddings.cache.pool import CONNECT_SECONDS
 from vla_embeddings.cache.tally import Tally
 from vla_embeddings.errors import CacheUnavailable
 
 T = TypeVar("T")
-
-# Seconds a probe may take to connect: a TLS handshake over a network can outlast the deadline.
-CONNECT_SECONDS = 1.0
 
 # Deadlines that a caller waits for a turn, 2.5 s by default: on a Redis that is well, thousands of
 # calls at once take less; on one that is slower than calls come, the queue ends there.

@@ -14,6 +14,7 @@ from vla_embeddings.cache.address import Address
 from vla_embeddings.cache.breaker import Breaker
 from vla_embeddings.cache.guard import Guard, Limits
 from vla_embeddings.cache.keys import wire_key
+from vla_embeddings.cache.pool import Pool
 from vla_embeddings.cache.tally import Tally
 from vla_embeddings.errors import CacheUnavailable
 
@@ -43,7 +44,8 @@ class Server:
     def __init__(self, address: Address, breaker: Breaker, tally: Tally, limits: Limits) -> None:
         self.address = address
         self.breaker = breaker
-        self._pool = ConnectionPool(**address.options, max_connections=limits.max_connections)
+        # redis-py's pool has connecting end with its caller, so it only makes the connections.
+        self._pool = Pool(ConnectionPool(**address.options).make_connection)
         self._guard = Guard(breaker, tally, limits, self._probe)
 
     async def read(self, keys: Sequence[bytes]) -> Sequence[object]:
@@ -83,7 +85,7 @@ class Server:
         """Remove the keys; the number that were there.
 
         Raises:
-            CacheUnavailable: the server fails.
+            CacheUnavailable: the server fails, or refuses; part of the keys may be gone.
         """
         if not keys:
             return 0
@@ -98,6 +100,14 @@ class Server:
             CacheUnavailable: the server fails.
         """
         return await self._guard.run(self._used_memory)
+
+    async def clear(self, pattern: bytes) -> int:
+        """Remove the keys that match; how many there were.
+
+        Raises:
+            CacheUnavailable: the server fails, or refuses; part of the keys may be gone.
+        """
+        return sum([await self.remove(page) async for page in self.find(pattern)])
 
     async def masters(self) -> list[Self]:
         """The servers that hold keys: this one."""
@@ -116,7 +126,7 @@ class Server:
         await self._guard.close()
         with contextlib.suppress(Exception):  # a peer that is gone cannot say goodbye
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._pool.aclose()
+                await self._pool.close()
 
     async def _get(self, keys: Sequence[bytes]) -> Sequence[object]:
         if self.address.cluster:
@@ -129,7 +139,7 @@ class Server:
     async def _unlink(self, keys: Sequence[bytes]) -> int:
         if self.address.cluster:
             replies = await self._exchange([("UNLINK", key) for key in keys])
-            return sum(reply for reply in replies if isinstance(reply, int))
+            return sum(_no_error(reply) for reply in replies)
         return int(await self._command("UNLINK", *keys))
 
     async def _scan(self, cursor: int, pattern: bytes) -> tuple[int, list[bytes]]:
@@ -154,17 +164,14 @@ class Server:
 
     async def _command(self, *words: Word) -> Any:
         (reply,) = await self._exchange([words])
-        if isinstance(reply, ResponseError):
-            raise reply
-        return reply
+        return _no_error(reply)
 
     async def _exchange(self, commands: Sequence[tuple[Word, ...]]) -> list[object]:
         """The replies to commands sent at once, errors among them.
 
         Leaner than redis-py's client and pipeline: an MGET of 1,000 keys takes a fifth less time.
         """
-        # redis-py has no annotation here.
-        connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        connection = await self._pool.take()
         try:
             await connection.send_packed_command(b"".join(map(_packed, commands)))
             return [await _reply(connection) for _ in commands]
@@ -173,12 +180,18 @@ class Server:
             await connection.disconnect(nowait=True)
             raise
         finally:
-            await self._pool.release(connection)
+            await self._pool.give(connection)
 
 
 def _packed(words: tuple[Word, ...]) -> bytes:
     packed: bytes = pack_command(words)  # type: ignore[arg-type]  # annotated for one word alone
     return packed
+
+
+def _no_error(reply: object) -> Any:
+    if isinstance(reply, ResponseError):
+        raise reply
+    return reply
 
 
 async def _reply(connection: AbstractConnection) -> object:

@@ -11,6 +11,7 @@ import redis
 
 from tests.cache.servers import PatientCache, Server, fake, forward
 from vla_embeddings.cache import EmbeddingCache
+from vla_embeddings.cache.address import Address
 from vla_embeddings.errors import ConfigurationError
 
 PASSWORD = "s3cret/+pass"
@@ -26,6 +27,8 @@ PASSWORD = "s3cret/+pass"
         f"redis://:p4ss@localhost:{PASSWORD}",
         "redis://:s3cret@localhost/zero",
         "redis+cluster://:s3cret@localhost/1",
+        "redis+cluster://:s3cret@one:6379,",
+        "redis+cluster://:s3cret@one:6379,two:port",
         "redis://:s3cret@localhost?no_such_option=1",
         "redis://:s3cret@localhost?db=one",
         "unix://",
@@ -43,6 +46,21 @@ def test_a_repr_names_the_server_without_credentials() -> None:
     cache = EmbeddingCache("rediss://robot:s3cret@cache.example:6380/2", ttl=7)
 
     assert repr(cache) == "EmbeddingCache(rediss://cache.example:6380, ttl=7)"
+
+
+def test_a_clusters_url_names_as_many_servers_as_it_likes() -> None:
+    address = Address.from_url(
+        "rediss+cluster://robot:s3,cret@one:7000,two,[::1]:7002/?ssl_cert_reqs=none"
+    )
+
+    assert address.cluster
+    assert address.name == "rediss+cluster://one:7000,two:6379,::1:7002"
+    for seed, place in zip(
+        address.seeds(), [("one", 7000), ("two", 6379), ("::1", 7002)], strict=True
+    ):
+        assert (seed.options["host"], seed.options["port"]) == place
+        assert seed.options["password"] == "s3,cret"
+        assert seed.options["ssl_cert_reqs"] == "none"
 
 
 async def test_user_password_and_database_of_the_url_are_used(server: Server) -> None:

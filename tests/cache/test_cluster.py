@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tests.cache.servers import PatientCache, Server, free_port, started_server
 from vla_embeddings.cache import EmbeddingCache
+from vla_embeddings.cache import cluster as cluster_module
 from vla_embeddings.cache.server import Server as RedisServer
 from vla_embeddings.cache.server import SlotRange
 from vla_embeddings.errors import CacheUnavailable
@@ -97,6 +98,49 @@ async def test_clearing_and_stats_reach_all_servers(url: str, vectors: Vectors) 
         stats = await cache.get_stats()
         assert stats["connected"]
         assert stats["total_keys"] == 1
+
+
+async def test_clearing_that_a_server_refuses_is_an_error(
+    nodes: list[Server], url: str, vectors: Vectors
+) -> None:
+    for node in nodes:
+        node.command("ACL", "SETUSER", "robot", "on", ">pass", "~*", "+@all", "-unlink")
+    async with PatientCache(url.replace("://", "://robot:pass@"), ttl=60) as cache:
+        await cache.set_many(vectors)
+
+        with pytest.raises(CacheUnavailable, match="NoPermissionError"):
+            await cache.clear_pattern("*")
+
+
+async def test_clearing_while_slots_move_is_an_error_that_lets_it_look_for_them(
+    nodes: list[Server], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "REFRESH_SECONDS", 0.0)
+    ask, questions = RedisServer.slot_owners, 0
+
+    async def count_and_ask(server: RedisServer) -> list[SlotRange]:
+        nonlocal questions
+        questions += 1
+        return await ask(server)
+
+    monkeypatch.setattr(RedisServer, "slot_owners", count_and_ask)
+    key = "embedding:image:a"
+    slot = nodes[0].command("CLUSTER", "KEYSLOT", key)
+    giver = next(i for i, (low, high) in enumerate(RANGES) if low <= slot <= high)
+    importer = nodes[(giver + 1) % 3]
+    name = nodes[giver].command("CLUSTER", "MYID").decode()
+    importer.command("CLUSTER", "SETSLOT", slot, "IMPORTING", name)
+    with importer.client() as admin, admin.client() as connection:
+        connection.execute_command("ASKING")
+        connection.execute_command("SET", key, b"1")
+    try:
+        async with PatientCache(url, ttl=60, memory_entries=0) as cache:
+            with pytest.raises(CacheUnavailable, match="MovedError"):
+                await cache.clear_pattern("*")
+            await cache.get_embedding("image:a")
+            assert questions == 2
+    finally:
+        importer.command("CLUSTER", "SETSLOT", slot, "STABLE")
 
 
 async def test_a_thousand_first_calls_at_once_all_find_their_server(
@@ -205,6 +249,13 @@ async def test_a_server_that_died_costs_its_own_keys_alone(vectors: Vectors) -> 
                 assert 500 < sum(vector is not None for vector in found.values()) < 800
             with pytest.raises(CacheUnavailable):
                 await cache.clear_pattern("image:*")
+
+        # The second of those that the URL names tells a process that starts now of the others.
+        async with PatientCache(
+            f"{url},127.0.0.1:{nodes[1].port}", ttl=60, memory_entries=0
+        ) as cache:
+            found = await cache.get_many(list(vectors))
+            assert 500 < sum(vector is not None for vector in found.values()) < 800
 
 
 async def test_without_any_server_everything_misses() -> None:

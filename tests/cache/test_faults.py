@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
 from tests.cache.servers import PatientCache, Server, fake, forward, free_port
-from vla_embeddings.cache import EmbeddingCache, breaker, guard
+from vla_embeddings.cache import EmbeddingCache, breaker, guard, pool
 from vla_embeddings.cache.entry import as_vector, pack
+from vla_embeddings.cache.server import Server as RedisServer
 from vla_embeddings.errors import CacheUnavailable
 
 Vectors = dict[str, NDArray[np.float32]]
@@ -36,6 +37,12 @@ async def until_hit(cache: EmbeddingCache, key: str, vector: NDArray[np.float32]
         while await cache.get_embedding(key) is None:
             await cache.set_embedding(key, vector)
             await asyncio.sleep(0.01)
+
+
+def connected(server: Server) -> int:
+    """How many clients the server has, the one that asks among them."""
+    with server.client() as admin:
+        return int(admin.info("clients")["connected_clients"])
 
 
 async def open_breaker(cache: EmbeddingCache) -> None:
@@ -361,19 +368,100 @@ async def test_an_entry_of_another_model_is_a_miss(
     assert await cache.get_embedding("instruction:of-model-b") is None
 
 
-async def test_a_handshake_longer_than_the_deadline_is_left_to_a_probe(
-    redis_url: str, vectors: Vectors
+async def test_a_handshake_longer_than_the_deadline_is_awaited_once_for_each_connection(
+    redis_url: str, vectors: Vectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 3600.0)
+    connections, may_greet = 0, asyncio.Event()
+
     async def slow_to_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.3)
+        nonlocal connections
+        connections += 1
+        await may_greet.wait()
         await forward(redis_url, reader, writer)
 
     key, vector = next(iter(vectors.items()))
     async with (
         fake(slow_to_greet) as place,
-        EmbeddingCache(f"redis://{place}", memory_entries=0, deadline=0.2) as cache,
+        EmbeddingCache(
+            f"redis://{place}", ttl=60, max_connections=4, memory_entries=0, deadline=1.0
+        ) as cache,
     ):
+        assert await asyncio.gather(*(cache.get_embedding(key) for _ in range(4))) == [None] * 4
+        may_greet.set()
         await until_hit(cache, key, vector)
+        found = await asyncio.gather(*(cache.get_embedding(key) for _ in range(100)))
+
+        assert all(vector is not None for vector in found)
+        assert cache._connections.worst_state() == "closed"
+    assert connections == 4
+
+
+async def test_who_waits_for_a_connection_gets_the_first_that_is_free(
+    redis_url: str, vectors: Vectors
+) -> None:
+    may_greet = asyncio.Event()
+    may_greet.set()
+
+    async def slow_to_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await may_greet.wait()
+        await forward(redis_url, reader, writer)
+
+    key, vector = next(iter(vectors.items()))
+    async with (
+        fake(slow_to_greet) as place,
+        PatientCache(f"redis://{place}", ttl=60, memory_entries=0) as cache,
+    ):
+        assert await cache.set_embedding(key, vector)
+        may_greet.clear()
+
+        found = await asyncio.gather(*(cache.get_embedding(key) for _ in range(20)))
+
+        assert all(vector is not None for vector in found)
+
+
+async def test_closing_while_it_connects_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 3600.0)
+    hung_up = asyncio.Event()
+
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            pass
+        hung_up.set()
+
+    async with fake(silence) as place:
+        cache = EmbeddingCache(f"redis://{place}", memory_entries=0, deadline=0.2)
+        assert await cache.get_embedding("instruction:a") is None
+        assert not hung_up.is_set()
+
+        await cache.close()
+
+        await asyncio.wait_for(hung_up.wait(), 20)
+        await asyncio.sleep(0.01)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_callers_that_still_wait_when_it_closes_leave_no_connection(
+    server: Server,
+) -> None:
+    cache = PatientCache(server.url, max_connections=1, memory_entries=0)
+    store = cache._connections.current()  # or the collector would close what it leaves
+    server.send(signal.SIGSTOP)
+    try:
+        calls = [asyncio.create_task(cache.get_embedding("instruction:a")) for _ in range(5)]
+        await asyncio.sleep(0.01)
+        await cache.close()
+    finally:
+        server.send(signal.SIGCONT)
+    assert await asyncio.gather(*calls) == [None] * 5
+
+    async with asyncio.timeout(20):
+        while await asyncio.to_thread(connected, server) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert isinstance(store, RedisServer)
+    assert store.breaker.state == "closed"
 
 
 async def test_closing_during_a_probe_leaves_nothing_behind(
@@ -383,6 +471,7 @@ async def test_closing_during_a_probe_leaves_nothing_behind(
         await reader.read()
 
     monkeypatch.setattr(guard, "CONNECT_SECONDS", 3600.0)
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 3600.0)
     monkeypatch.setattr(breaker, "COOLDOWN_SECONDS", 0.0)
     async with fake(silence) as place:
         cache = EmbeddingCache(f"redis://{place}", memory_entries=0)
