@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.cache.servers import fake, forward
 from tests.models.artifacts import link_to
@@ -118,6 +119,18 @@ async def test_a_redis_that_is_slow_to_connect_to_is_found(redis_url: str, tmp_p
     async with fake(slow_to_greet) as place:
         config = EmbeddingConfig(models_dir=tmp_path, redis_url=f"redis://{place}")
         assert (await _found(config))["Redis"].state == "ok"
+
+
+async def test_no_key_of_redis_is_looked_at(redis_url: str, tmp_path: Path) -> None:
+    """A walk over all keys of a large one would take longer than it is given."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_resetstat()
+
+        found = await _found(EmbeddingConfig(models_dir=tmp_path, redis_url=redis_url))
+
+        assert found["Redis"].state == "ok"
+        assert "cmdstat_info" in client.info("commandstats")
+        assert "cmdstat_scan" not in client.info("commandstats")
 
 
 async def test_a_redis_that_never_answers_is_one_that_the_service_goes_without(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vla_embeddings.cache import EmbeddingCache
+from vla_embeddings.cache.stats import for_people
 from vla_embeddings.config import Device, EmbeddingConfig
 from vla_embeddings.errors import ArtifactDamaged, EmbeddingError, ModelNotFound
 from vla_embeddings.models import ArtifactStore, Kind, Precision, find_model
@@ -189,16 +190,15 @@ async def _server(subject: str, check: Awaitable[Finding]) -> Finding:
 
 async def _redis(config: EmbeddingConfig) -> Finding:
     async with EmbeddingCache(config.redis_url, deadline=SECONDS_PER_ANSWER) as cache:
-        stats = await cache.get_stats()
-        if not stats["connected"]:
+        memory = await cache.memory_used()  # get_stats would count the keys, for long
+        if memory is None:
             return Finding(
                 "Redis",
                 "note",
                 f"{cache!r} cannot be reached; embeddings are computed every time",
                 "start one (redis-server), or set EMBEDDING_REDIS_URL",
             )
-        detail = f"{stats['total_keys']} embeddings, {stats['memory_used']} used"
-        return Finding("Redis", "ok", detail)
+        return Finding("Redis", "ok", f"answers; {for_people(memory)} used")
 
 
 async def _postgres(config: EmbeddingConfig) -> Finding:
