@@ -46,10 +46,15 @@ class Breaker:
         """Closed while the server is used, open while it is not, half-open while it is probed."""
         return self._state
 
-    def begin_probe(self) -> bool:
-        """Whether the caller shall probe the server now; one caller a second gets True."""
+    def begin_probe(self, *, at_once: bool = False) -> bool:
+        """Whether the caller shall probe the server now; one caller a second gets True.
+
+        Args:
+            at_once: do not wait for the second to end, but for a probe under way.
+        """
         now = time.monotonic()
-        if self._state == "closed" or now < self._probe_after:
+        waits = now < self._probe_after and not (at_once and self._state == "open")
+        if self._state == "closed" or waits:
             return False
         self._probe_after = now + PROBE_SECONDS
         self._state = "half-open"

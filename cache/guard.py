@@ -69,6 +69,10 @@ class Guard:
             self._breaker.succeeded()
             return result
 
+    def note_connection(self) -> None:
+        """Note that a connection came, after whoever needed it had failed for want of it."""
+        self._probe_if_due(at_once=True)
+
     async def close(self) -> None:
         """Stop a probe that is under way."""
         if self._probing is not None:
@@ -94,11 +98,14 @@ class Guard:
     def _refuse_unless_closed(self) -> None:
         if self._breaker.state == "closed":
             return
-        if self._breaker.begin_probe():
+        self._probe_if_due()
+        raise CacheUnavailable("Redis failed and is bypassed; it is probed once a second.")
+
+    def _probe_if_due(self, *, at_once: bool = False) -> None:
+        if self._breaker.begin_probe(at_once=at_once):
             # In the background: no caller waits to find out that the server is still down.
             self._probing = asyncio.get_running_loop().create_task(self._try_again())
             self._probing.add_done_callback(self._note_probe)
-        raise CacheUnavailable("Redis failed and is bypassed; it is probed once a second.")
 
     async def _try_again(self) -> None:
         async with self._turns:

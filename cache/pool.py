@@ -26,10 +26,14 @@ class Pool:
 
     Args:
         make: makes a connection, without opening it.
+        came_late: called where one is open and nobody waits for it any more.
     """
 
-    def __init__(self, make: Callable[[], AbstractConnection]) -> None:
+    def __init__(
+        self, make: Callable[[], AbstractConnection], came_late: Callable[[], None]
+    ) -> None:
         self._make = make
+        self._came_late = came_late
         self._all: set[AbstractConnection] = set()
         # The last one used goes first, and one that failed is opened anew before an older one is
         # tried: what cut it off may have cut off all.
@@ -108,7 +112,10 @@ class Pool:
                 waiter.set_exception(error)
         else:
             self._opening.pop(connection, None)
+            late = not self._waiting and not self._closed
             await self.give(connection)
+            if late:
+                self._came_late()
 
     def _next_waiter(self) -> asyncio.Future[AbstractConnection] | None:
         while self._waiting:

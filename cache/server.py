@@ -44,9 +44,10 @@ class Server:
     def __init__(self, address: Address, breaker: Breaker, tally: Tally, limits: Limits) -> None:
         self.address = address
         self.breaker = breaker
-        # redis-py's pool has connecting end with its caller, so it only makes the connections.
-        self._pool = Pool(ConnectionPool(**address.options).make_connection)
         self._guard = Guard(breaker, tally, limits, self._probe)
+        # redis-py's pool has connecting end with its caller, so it only makes the connections.
+        make = ConnectionPool(**address.options).make_connection
+        self._pool = Pool(make, self._guard.note_connection)
 
     async def read(self, keys: Sequence[bytes]) -> Sequence[object]:
         """The reply for each key, in order: a value, an error, or None."""

@@ -397,6 +397,30 @@ async def test_a_handshake_longer_than_the_deadline_is_awaited_once_for_each_con
     assert connections == 4
 
 
+@pytest.mark.usefixtures("no_probe")
+async def test_a_breaker_that_opened_while_it_connects_closes_when_it_has(
+    redis_url: str, vectors: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 3600.0)
+    may_greet = asyncio.Event()
+
+    async def slow_to_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await may_greet.wait()
+        await forward(redis_url, reader, writer)
+
+    key, vector = next(iter(vectors.items()))
+    async with (
+        fake(slow_to_greet) as place,
+        EmbeddingCache(f"redis://{place}", ttl=60, memory_entries=0, deadline=0.5) as cache,
+    ):
+        for _ in range(3):
+            assert await cache.get_embedding(key) is None
+        assert cache._connections.worst_state() == "open"
+        may_greet.set()
+
+        await until_hit(cache, key, vector)
+
+
 async def test_who_waits_for_a_connection_gets_the_first_that_is_free(
     redis_url: str, vectors: Vectors
 ) -> None:
