@@ -17,7 +17,7 @@ from vla_embeddings import EmbeddingConfig, EmbeddingService, admission
 from vla_embeddings import images as images_module
 from vla_embeddings import service as service_module
 from vla_embeddings.errors import InvalidInput, Overloaded, ServiceClosed
-from vla_embeddings.runtime import ImageInput, TextEncoder, preprocess, snapshot
+from vla_embeddings.runtime import ImageInput, Pool, TextEncoder, preprocess, snapshot
 from vla_embeddings.runtime.encoders import Batch
 from vla_embeddings.samples import make_instructions, make_scenes
 
@@ -52,9 +52,9 @@ class Gate:
 def _before_decoding(where: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate()
 
-    def enter(image: ImageInput) -> object:
+    def enter(image: ImageInput, helpers: Pool | None = None) -> object:
         gate.enter(image)
-        return preprocess(image)
+        return preprocess(image, helpers)
 
     monkeypatch.setattr(where, "preprocess", enter)
     yield gate
