@@ -165,9 +165,11 @@ async def _borrowed(db: Handle, writing: bool) -> AsyncIterator[Connection]:
                 connection = await pool.acquire()
             try:
                 yield connection
-            finally:
+            except BaseException:
                 with suppress(TimeoutError):  # what happened inside stays what the caller sees
                     await pool.release(connection, timeout=RELEASE_SECONDS)
+                raise
+            await pool.release(connection)
         else:
             async with _alchemy_connection(db, writing) as driver:
                 yield driver
