@@ -38,7 +38,7 @@ wheel: $(READY) ## build sdist and wheel, and look at what is in them
 	  "import vla_embeddings as v, vla_embeddings.cli.app, vla_embeddings.search, vla_embeddings.export.exporter; \
 	  assert v.__file__.startswith('$(CURDIR)/.artifacts/wheel'), v.__file__; print('The wheel imports.')"
 
-bench: $(READY) ## all suites beside their peers, ten minutes; ARGS=search, ARGS="latency --long", …
+bench: $(READY) ## all suites beside their peers, ten to fifteen minutes; ARGS=search, ARGS="latency --long", …
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-quick: $(READY) ## the same with few turns, two minutes; figures are only printed
