@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.outage import Proxy
 from tests.scheduling import ByFile, longest_first
 from vla_embeddings import EmbeddingConfig, EmbeddingService
 from vla_embeddings.errors import EmbeddingError
@@ -113,6 +114,15 @@ async def db(dsn: str) -> AsyncIterator[Database]:
     """A pool on the test's own database."""
     async with await Database.connect(dsn, max_size=4) as pool:
         yield pool
+
+
+@pytest.fixture
+async def proxy(dsn: str, tmp_path: Path) -> AsyncIterator[Proxy]:
+    """A way to this test's database that can be halted, or shut and opened."""
+    proxy = Proxy(dsn, tmp_path)
+    await proxy.open()
+    yield proxy
+    await proxy.shut()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,20 @@ from vla_embeddings.errors import CacheUnavailable
 Vectors = dict[str, NDArray[np.float32]]
 
 
+class SlowToGreet:
+    """Stands before the Redis at `url`, and lets connections through once it may greet."""
+
+    def __init__(self, url: str) -> None:
+        self.connections = 0
+        self.may_greet = asyncio.Event()
+        self._url = url
+
+    async def greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        await self.may_greet.wait()
+        await forward(self._url, reader, writer)
+
+
 def wrong(found: Iterable[tuple[str, NDArray[np.float32] | None]], vectors: Vectors) -> list[str]:
     """The keys whose vector is there and is another."""
     return [
@@ -372,29 +386,22 @@ async def test_a_handshake_longer_than_the_deadline_is_awaited_once_for_each_con
     redis_url: str, vectors: Vectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "CONNECT_SECONDS", 3600.0)
-    connections, may_greet = 0, asyncio.Event()
-
-    async def slow_to_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        await may_greet.wait()
-        await forward(redis_url, reader, writer)
-
+    server = SlowToGreet(redis_url)
     key, vector = next(iter(vectors.items()))
     async with (
-        fake(slow_to_greet) as place,
+        fake(server.greet) as place,
         EmbeddingCache(
             f"redis://{place}", ttl=60, max_connections=4, memory_entries=0, deadline=1.0
         ) as cache,
     ):
         assert await asyncio.gather(*(cache.get_embedding(key) for _ in range(4))) == [None] * 4
-        may_greet.set()
+        server.may_greet.set()
         await until_hit(cache, key, vector)
         found = await asyncio.gather(*(cache.get_embedding(key) for _ in range(100)))
 
         assert all(vector is not None for vector in found)
         assert cache._connections.worst_state() == "closed"
-    assert connections == 4
+    assert server.connections == 4
 
 
 @pytest.mark.usefixtures("no_probe")
@@ -402,21 +409,16 @@ async def test_a_breaker_that_opened_while_it_connects_closes_when_it_has(
     redis_url: str, vectors: Vectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "CONNECT_SECONDS", 3600.0)
-    may_greet = asyncio.Event()
-
-    async def slow_to_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await may_greet.wait()
-        await forward(redis_url, reader, writer)
-
+    server = SlowToGreet(redis_url)
     key, vector = next(iter(vectors.items()))
     async with (
-        fake(slow_to_greet) as place,
+        fake(server.greet) as place,
         EmbeddingCache(f"redis://{place}", ttl=60, memory_entries=0, deadline=0.5) as cache,
     ):
         for _ in range(3):
             assert await cache.get_embedding(key) is None
         assert cache._connections.worst_state() == "open"
-        may_greet.set()
+        server.may_greet.set()
 
         await until_hit(cache, key, vector)
 
@@ -424,20 +426,15 @@ async def test_a_breaker_that_opened_while_it_connects_closes_when_it_has(
 async def test_who_waits_for_a_connection_gets_the_first_that_is_free(
     redis_url: str, vectors: Vectors
 ) -> None:
-    may_greet = asyncio.Event()
-    may_greet.set()
-
-    async def slow_to_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await may_greet.wait()
-        await forward(redis_url, reader, writer)
-
+    server = SlowToGreet(redis_url)
+    server.may_greet.set()
     key, vector = next(iter(vectors.items()))
     async with (
-        fake(slow_to_greet) as place,
+        fake(server.greet) as place,
         PatientCache(f"redis://{place}", ttl=60, memory_entries=0) as cache,
     ):
         assert await cache.set_embedding(key, vector)
-        may_greet.clear()
+        server.may_greet.clear()
 
         found = await asyncio.gather(*(cache.get_embedding(key) for _ in range(20)))
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.backfill.conftest import COLUMN, NAMES, TABLE, Names, add_rows
 from tests.compare.conftest import Agree, store
-from tests.inference.outage import Proxy
+from tests.outage import Proxy
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings.backfill import backfill
 from vla_embeddings.compare import ComparedRow, Comparison, compare, cosines

@@ -2,21 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.inference.outage import Proxy
+from tests.outage import Proxy
 from vla_embeddings.search import Database
-
-
-@pytest.fixture
-async def proxy(dsn: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    """A way to this test's database that can be shut and opened."""
-    proxy = Proxy(dsn, tmp_path)
-    await proxy.open()
-    yield proxy
-    await proxy.shut()
 
 
 @pytest.fixture

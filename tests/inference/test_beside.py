@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
 from tests.inference.eventually import eventually
-from tests.inference.outage import Proxy
+from tests.outage import Proxy
 from vla_embeddings import EmbeddingCache, EmbeddingConfig, EmbeddingService
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.inference import Attempt, Embedded, InferenceEmbeddings, Reason, embeddings

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.inference.eventually import eventually
-from tests.inference.outage import Proxy
+from tests.outage import Proxy
 from vla_embeddings import EmbeddingService
 from vla_embeddings.errors import InvalidInput, UnknownName
 from vla_embeddings.inference import ConsentCheck, ConsentTable, InferenceEmbeddings, consent

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.inference.outage import Proxy
 from tests.inference.test_consent import Counted
+from tests.outage import Proxy
 from vla_embeddings import EmbeddingService
 from vla_embeddings.errors import DatabaseUnavailable
 from vla_embeddings.inference import Forgotten, InferenceEmbeddings

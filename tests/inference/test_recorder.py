@@ -14,8 +14,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.inference.eventually import eventually
-from tests.inference.outage import Proxy
 from tests.inference.test_consent import Counted
+from tests.outage import Proxy
 from vla_embeddings import EmbeddingService
 from vla_embeddings.inference import Attempt, Inference, recorder
 from vla_embeddings.inference.consent import Consent

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import asyncpg
 import pytest
 
-from tests.inference.outage import Proxy
+from tests.outage import Proxy
 from tests.search.conftest import TABLE, Vectors
 from tests.search.test_faults import JOBS
 from vla_embeddings.search import Database
@@ -20,15 +19,6 @@ HANGS_SECONDS = 20
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent server is waited for less long."""
     monkeypatch.setattr("vla_embeddings.search.handles.ANSWER_SECONDS", 0.5)
-
-
-@pytest.fixture
-async def proxy(dsn: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    """A way to this test's database that can be halted."""
-    proxy = Proxy(dsn, tmp_path)
-    await proxy.open()
-    yield proxy
-    await proxy.shut()
 
 
 @pytest.fixture
