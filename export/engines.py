@@ -9,7 +9,7 @@ from vla_embeddings.errors import ExportError, ProviderUnavailable
 from vla_embeddings.export.ensure import Progress
 from vla_embeddings.export.parity import verify
 from vla_embeddings.models import Artifact, FileRecord
-from vla_embeddings.models.store import GRAPH, sha256_of
+from vla_embeddings.models.store import sha256_of
 from vla_embeddings.models.writing import alone_in, stage_in
 from vla_embeddings.runtime import onnxruntime
 from vla_embeddings.runtime.engines import (
@@ -78,7 +78,7 @@ def _build(artifact: Artifact, choice: ProviderChoice, platform: Platform) -> Pa
         _compile(artifact, choice, platform, engine, timings)
         record = EngineRecord(
             platform=platform,
-            graph=artifact.manifest.files[GRAPH].sha256,
+            graph=artifact.manifest.graph_sha256,
             file=FileRecord(engine.stat().st_size, sha256_of(engine)),
             parity=verify(artifact, replace(choice, engine=engine)),
             seconds=round(time.perf_counter() - began, 1),

@@ -13,6 +13,7 @@ from vla_embeddings.export.half import halve
 from vla_embeddings.export.layer_norm import split_skip_layer_norms
 from vla_embeddings.export.quantization import RECIPES, quantize_graph
 from vla_embeddings.export.tensorrt import write_tensorrt_graph
+from vla_embeddings.export.weights import save_graph
 from vla_embeddings.models import Artifact
 
 
@@ -30,7 +31,7 @@ def write_precision(traced: Path, artifact: Artifact) -> None:
             graph = onnx.load(traced)
             move_biases(graph)
             split_skip_layer_norms(graph)
-            onnx.save(graph, artifact.graph)
+            save_graph(graph, artifact.graph)
         case "fp16":
             graph = onnx.load(traced)
             onnx.save(halve(graph, {node.name for node in ends(graph)}), artifact.graph)
@@ -38,7 +39,8 @@ def write_precision(traced: Path, artifact: Artifact) -> None:
             recipe = RECIPES[artifact.manifest.kind]
             graph = onnx.load(traced)
             split_skip_layer_norms(graph)
-            onnx.save(quantize_graph(graph, recipe, calibration_feeds(artifact)), artifact.graph)
+            quantized = quantize_graph(graph, recipe, calibration_feeds(artifact))
+            save_graph(quantized, artifact.graph)
         case "fp16-tensorrt":
             write_tensorrt_graph(traced, artifact.graph)
 

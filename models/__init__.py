@@ -1,6 +1,6 @@
 """Which models there are, and where their exported artefacts lie."""
 
-from vla_embeddings.models.manifest import FileRecord, Manifest, Parity, Quantization
+from vla_embeddings.models.manifest import WEIGHTS, FileRecord, Manifest, Parity, Quantization
 from vla_embeddings.models.registry import (
     CLIP_IMAGE,
     CLIP_TEXT,
@@ -21,6 +21,7 @@ __all__ = [
     "MINILM",
     "MODELS",
     "PRECISIONS",
+    "WEIGHTS",
     "Artifact",
     "ArtifactStore",
     "Checkpoint",

@@ -1,5 +1,6 @@
 """What an artefact says of itself: origin, contents and proof."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,6 +14,8 @@ from vla_embeddings.models.registry import Kind, Precision
 FORMAT: Literal[1] = 1
 
 GRAPH = "model.onnx"
+WEIGHTS = f"{GRAPH}.data"
+"""Those of the graph that a session does not keep as they are, where it is for CPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,13 @@ class Manifest:
         source = f"{self.model}/{self.precision}/{self.source_sha256[:16]}"
         if self.precision != "int8":
             return source
-        return f"{source}/{self.files[GRAPH].sha256[:16]}"
+        return f"{source}/{self.graph_sha256[:16]}"
+
+    @property
+    def graph_sha256(self) -> str:
+        """Digest of the graph with all its weights."""
+        digests = [self.files[name].sha256 for name in (GRAPH, WEIGHTS) if name in self.files]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def to_json(self) -> str:
         """The text of `manifest.json`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vla_embeddings.models import Artifact, FileRecord, Parity
-from vla_embeddings.models.store import GRAPH, sha256_of
+from vla_embeddings.models.store import sha256_of
 from vla_embeddings.runtime.gpu_options import build_options
 
 ENGINES = ".engines"
@@ -72,7 +72,7 @@ def engine_folder(artifact: Artifact, platform: Platform) -> Path:
     """Where an artefact's engine for a machine is, or is to be."""
     manifest = artifact.manifest
     options = dict(build_options(manifest, tensorrt=platform.tensorrt))
-    key = _digest({"graph": manifest.files[GRAPH].sha256, "options": options})
+    key = _digest({"graph": manifest.graph_sha256, "options": options})
     return platform_folder(artifact, platform) / f"{manifest.model}-{key}"
 
 
@@ -84,7 +84,7 @@ def find_engine(artifact: Artifact, platform: Platform) -> Path | None:
         size = (folder / ENGINE).stat().st_size
     except (OSError, ValidationError):
         return None
-    if record.platform != platform or record.graph != artifact.manifest.files[GRAPH].sha256:
+    if record.platform != platform or record.graph != artifact.manifest.graph_sha256:
         return None
     # It is native code in all but name: nothing but what the build wrote is handed to TensorRT.
     if size != record.file.bytes or sha256_of(folder / ENGINE) != record.file.sha256:

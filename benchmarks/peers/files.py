@@ -10,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import onnx
+
 from vla_embeddings.models import CLIP_IMAGE, MINILM, Artifact
 
 if TYPE_CHECKING:
@@ -27,8 +29,7 @@ def peer_files(artifact: Artifact, root: Path) -> Path:
     Raises:
         ModelNotFound: the checkpoint that the artefact was made from is not at hand.
     """
-    graph = artifact.manifest.files[artifact.graph.name]
-    folder = root / f"{artifact.manifest.model}-{graph.sha256[:16]}"
+    folder = root / f"{artifact.manifest.model}-{artifact.manifest.graph_sha256[:16]}"
     if not folder.is_dir():
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root) as draft:
@@ -54,7 +55,7 @@ def _write_text_files(artifact: Artifact, folder: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         shutil.copy(source.folder / name, folder)
     shutil.copy(artifact.tokenizer, folder)
-    shutil.copy(artifact.graph, folder / "fused.onnx")
+    onnx.save(onnx.load(artifact.graph), folder / "fused.onnx")  # with all weights inside
     settings = {
         "tokenizer_class": "BertTokenizer",
         "model_max_length": MINILM.max_tokens,

@@ -63,8 +63,8 @@ async def load_inputs(bench: Bench, size: SearchSize) -> SearchInputs:
     """Embed the texts, or read what an earlier run embedded."""
     texts, origin = load_instructions(size.texts)
     artifact = bench.fp32("text")
-    graph = artifact.manifest.files[artifact.graph.name].sha256
-    file = ARTIFACTS / "bench-search" / f"{origin}-{len(texts)}-{graph[:16]}.npy"
+    digest = artifact.manifest.graph_sha256[:16]
+    file = ARTIFACTS / "bench-search" / f"{origin}-{len(texts)}-{digest}.npy"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         vectors = await _embedded(texts, bench)

@@ -102,7 +102,12 @@ def test_minilms_artefact_bears_its_name_since_its_digest_is_the_pinned_one(
     assert manifest.pinned
     assert manifest.weights == "trained"
     assert manifest.source_sha256 == find_source(MINILM).sha256
-    assert manifest.files.keys() == {"model.onnx", "tokenizer.json", "parity.npz"}
+    assert manifest.files.keys() == {
+        "model.onnx",
+        "model.onnx.data",
+        "tokenizer.json",
+        "parity.npz",
+    }
 
 
 def test_without_pytorch_the_extra_is_named(

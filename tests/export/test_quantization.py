@@ -29,6 +29,7 @@ from vla_embeddings.export.precisions import count_operators
 from vla_embeddings.export.quantization import INT8_OPERATORS, RECIPES, Recipe, quantize_graph
 from vla_embeddings.export.quantized import read_quantization
 from vla_embeddings.export.smoothing import smoothing_factors
+from vla_embeddings.export.weights import save_graph
 from vla_embeddings.models import (
     CLIP_IMAGE,
     CLIP_TEXT,
@@ -61,7 +62,7 @@ def quantized(
         graph = quantize_graph(
             onnx.load(artifact.graph), RECIPES[model.kind], calibration_feeds(artifact)
         )
-        onnx.save(graph, artifact.graph)
+        save_graph(graph, artifact.graph)
         artifacts[model.kind] = vouch_for(artifact)
     return artifacts
 

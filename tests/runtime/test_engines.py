@@ -36,7 +36,7 @@ def _build(artifact: Artifact, platform: Platform = HERE) -> Path:
     (folder / ENGINE).write_bytes(b"an engine")
     record = EngineRecord(
         platform=platform,
-        graph=artifact.manifest.files[GRAPH].sha256,
+        graph=artifact.manifest.graph_sha256,
         file=FileRecord(9, sha256_of(folder / ENGINE)),
         parity=Parity(1, 0.0, 1.0),
         seconds=1.0,
