@@ -62,7 +62,7 @@ class Work:
     """A part of one input is a single call, a longer one a batch call."""
     warm_up: slice
     warms_up_every_turn: bool = True
-    """Not where a turn is so long that waking up is nothing beside it."""
+    """And some times at first; not where a turn is so long that waking up is nothing beside it."""
     limits: Sequence[Limit] = ()
     pause: float = 0.0
     """Seconds of rest before each part."""

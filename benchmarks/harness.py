@@ -78,14 +78,14 @@ def interleave(
     Args:
         contenders: never two at work at once.
         turns: parts of the inputs, the same for all.
-        warm_up: embedded untimed, some times at first.
-        every_turn: and once at the start of each.
+        warm_up: embedded untimed at first.
+        every_turn: some times at first, and once at the start of each turn.
         limits: take turns with the others; what has its best turn counted needs no warming up.
         pause: seconds of rest before each part.
         advance: told of every contender's turn.
     """
     for contender in contenders:
-        contender.seconds([warm_up] * WARM_UPS)
+        contender.seconds([warm_up] * (WARM_UPS if every_turn else 1))
     everyone = [(each, every_turn) for each in contenders] + [(each, False) for each in limits]
     collected: dict[str, list[tuple[float, ...]]] = {each.name: [] for each, _ in everyone}
     for number, parts in enumerate(turns):

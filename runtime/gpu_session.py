@@ -25,7 +25,7 @@ def open_gpu_session(ort: Any, artifact: Artifact, choice: ProviderChoice, optio
 
     Args:
         ort: the onnxruntime module.
-        artifact: verified.
+        artifact: whose graph or engine it is.
         choice: CUDA, or TensorRT with an engine.
         options: `onnxruntime.SessionOptions`.
 

@@ -14,6 +14,7 @@ import onnx
 import pytest
 
 from tests.models.artifacts import vouch_for
+from tests.runtime.conftest import refuse_a_thread_once
 from vla_embeddings.errors import ArtifactDamaged, InferenceError
 from vla_embeddings.models import WEIGHTS, Artifact
 from vla_embeddings.runtime import CPU_CHOICE, Session, session
@@ -191,6 +192,27 @@ def test_a_changed_file_is_never_loaded(minilm_copy: Artifact) -> None:
 
     with pytest.raises(ArtifactDamaged, match=rf"tokenizer.json has .* bytes.*{REMEDY}"):
         _load(minilm_copy)
+
+
+def test_another_weight_is_never_loaded_although_the_graph_can_be(minilm_copy: Artifact) -> None:
+    weights = minilm_copy.folder / WEIGHTS
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+
+    with pytest.raises(ArtifactDamaged, match=rf"{WEIGHTS} has another SHA-256 .*{REMEDY}"):
+        _load(minilm_copy)
+
+
+def test_without_a_thread_to_check_the_files_nothing_is_loaded(
+    minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_a_thread_once(monkeypatch)
+
+    with pytest.raises(InferenceError, match="No thread can be had"):
+        _load(minilm)
+
+    assert _load(minilm).dimension == 384
 
 
 def test_a_failure_in_the_graph_tells_provider_and_shapes(minilm: Artifact) -> None:
