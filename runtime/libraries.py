@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 # TensorRT's libraries, each needing those before it.
 _TENSORRT = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
+_CUDNN = "libcudnn.so.9"
 _PROVIDERS = {
     "CUDAExecutionProvider": "libonnxruntime_providers_cuda.so",
     "TensorrtExecutionProvider": "libonnxruntime_providers_tensorrt.so",
@@ -19,15 +21,17 @@ _PROVIDERS = {
 def load_libraries(ort: Any) -> None:
     """Load CUDA, cuDNN and TensorRT from their wheels, which are on no library path.
 
-    What is missing or broken is left out: `missing_library` then names it.
+    The wheels may be in any folder that Python imports from: ONNX Runtime itself looks beside its
+    own alone. What is missing or broken is left out: `missing_library` then names it.
     """
+    for name in _cuda(ort):
+        _load(name)
     # It prints what it cannot load, where commands put JSON. Its own module's `print` alone is
     # another then: other threads may print meanwhile.
     ort.preload_dlls.__globals__["print"] = partial(print, file=sys.stderr)
     ort.preload_dlls()
     for name in _TENSORRT:
-        for path in _in_wheels(name):
-            _fault(path, ctypes.RTLD_GLOBAL)
+        _load(name)
 
 
 def tensorrt_version() -> str | None:
@@ -55,7 +59,23 @@ def missing_library(ort: Any, provider: str) -> str:
     return words
 
 
-def _fault(library: Path, mode: int = ctypes.DEFAULT_MODE) -> str:
+def _cuda(ort: Any) -> Iterator[str]:
+    """CUDA's libraries, each needing those before it, and cuDNN; none for the wheel of the CPU."""
+    if not ort.cuda_version:
+        return
+    major = int(ort.cuda_version.partition(".")[0])
+    for name in ("libcudart.so", "libcublasLt.so", "libcublas.so", "libnvrtc.so"):
+        yield f"{name}.{major}"
+    yield from ("libcurand.so.10", f"libcufft.so.{major - 1}", _CUDNN)
+
+
+def _load(name: str) -> None:
+    """Load a library that is not yet, as PyTorch's are, from the first wheel that has it whole."""
+    if _fault(name, os.RTLD_NOLOAD):
+        next((path for path in _in_wheels(name) if not _fault(path, ctypes.RTLD_GLOBAL)), None)
+
+
+def _fault(library: Path | str, mode: int = ctypes.DEFAULT_MODE) -> str:
     """Load a library; the linker's words where it cannot be."""
     try:
         ctypes.CDLL(str(library), mode)

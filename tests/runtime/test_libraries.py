@@ -25,6 +25,17 @@ def _ort() -> Any:
     return ort
 
 
+CUDA_WHEELS = (
+    "nvidia/cu13/lib/libcudart.so.13",
+    "nvidia/cu13/lib/libcublasLt.so.13",
+    "nvidia/cu13/lib/libcublas.so.13",
+    "nvidia/cu13/lib/libnvrtc.so.13",
+    "nvidia/cu13/lib/libcurand.so.10",
+    "nvidia/cu13/lib/libcufft.so.12",
+    "nvidia/cudnn/lib/libcudnn.so.9",
+)
+
+
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder where the wheels of CUDA and TensorRT are, each library cut short."""
@@ -36,9 +47,9 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return find_spec(name)
 
     monkeypatch.setattr(importlib.util, "find_spec", in_folder)
-    for library in ("tensorrt_libs/libnvinfer.so.10", "nvidia/cu13/lib/libcublas.so.13"):
+    for library in ("tensorrt_libs/libnvinfer.so.10", *CUDA_WHEELS):
         path = tmp_path / library
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(TRUNCATED)
     return tmp_path
 
@@ -72,6 +83,36 @@ def test_a_broken_library_is_left_out_and_standard_output_left_alone(
     assert "libcublas.so.13" in printed.err
 
 
+def test_cudas_libraries_are_loaded_from_wheels_that_are_not_beside_onnxruntimes(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an environment on top of one that has PyTorch; each before those that need it."""
+    loaded: list[str] = []
+    absent = "cannot open shared object file: No such file or directory"
+
+    def cdll(name: str, mode: int = ctypes.DEFAULT_MODE) -> None:
+        if not name.startswith(str(wheels)):
+            raise OSError(f"{name}: {absent}")
+        loaded.append(str(Path(name).relative_to(wheels)))
+
+    monkeypatch.setattr(ctypes, "CDLL", cdll)
+
+    load_libraries(_ort())
+
+    assert loaded == [*CUDA_WHEELS, "tensorrt_libs/libnvinfer.so.10"]
+
+
+@pytest.mark.usefixtures("wheels")
+def test_what_pytorch_has_loaded_is_not_loaded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, mode: asked.append(name))
+
+    load_libraries(_ort())
+
+    assert "libcudnn.so.9" in asked
+    assert not [name for name in asked if "/" in name]
+
+
 @pytest.mark.parametrize(
     ("provider", "library", "folder"),
     [
@@ -95,9 +136,9 @@ def test_a_broken_library_is_told_from_one_that_is_not_there(
 def test_a_library_that_no_wheel_has_is_named_as_the_linker_does(
     provider_needs: Callable[[str], None],
 ) -> None:
-    provider_needs("libcudnn.so.9")
+    provider_needs("libnccl.so.2")
 
-    assert missing_library(_ort(), CUDA).startswith("libcudnn.so.9: cannot open shared object")
+    assert missing_library(_ort(), CUDA).startswith("libnccl.so.2: cannot open shared object")
 
 
 @pytest.mark.usefixtures("wheels")
