@@ -8,7 +8,7 @@ from typing import Any
 from vla_embeddings.config import Device
 from vla_embeddings.errors import ProviderUnavailable
 from vla_embeddings.runtime.gpu import find_gpu, why_no_gpu
-from vla_embeddings.runtime.libraries import missing_library
+from vla_embeddings.runtime.libraries import missing_cudnn, missing_library
 from vla_embeddings.runtime.wheels import installed_wheels
 
 # CUDA's release notes: the first driver for each major version.
@@ -53,10 +53,20 @@ def find_missing_library(ort: Any, device: Device, provider: str) -> Fault | Non
     words = missing_library(ort, provider)
     if not words:
         return None
-    extra = "tensorrt" if device == "tensorrt" else "gpu"
     cause = f"{provider} cannot be loaded: {words}"
     if older := _older_major(words):
         cause += f" ({older} is there: ONNX Runtime {ort.__version__} wants CUDA {_cuda(ort)})"
+    return _not_installed(device, cause)
+
+
+def find_missing_cudnn(device: Device) -> Fault | None:
+    """cuDNN, where it cannot be loaded; a session comes up without it, and fails at a call."""
+    words = missing_cudnn()
+    return _not_installed(device, f"cuDNN cannot be loaded: {words}") if words else None
+
+
+def _not_installed(device: Device, cause: str) -> Fault:
+    extra = "tensorrt" if device == "tensorrt" else "gpu"
     return Fault(cause, f"Install its libraries: pip install 'vla-embeddings[{extra}]'")
 
 

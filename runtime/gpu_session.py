@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from vla_embeddings.errors import InferenceError, ProviderUnavailable
 from vla_embeddings.models import Artifact
 from vla_embeddings.runtime.captured import CapturedSession
-from vla_embeddings.runtime.diagnosis import Fault, find_missing_library, unavailable
+from vla_embeddings.runtime.diagnosis import (
+    Fault,
+    find_missing_cudnn,
+    find_missing_library,
+    unavailable,
+)
 from vla_embeddings.runtime.gpu_options import captured_shapes, cuda_options, profile
 from vla_embeddings.runtime.libraries import load_libraries
 from vla_embeddings.runtime.placement import heavy_operators, placement
@@ -68,8 +73,8 @@ def create(
         first_options: of the first provider.
 
     Raises:
-        ProviderUnavailable: it did not come up, or left products or attention to the CPU. Shapes
-            may be computed there.
+        ProviderUnavailable: it did not come up, lacks cuDNN, or left products or attention to the
+            CPU. Shapes may be computed there.
     """
     first, *others = choice.providers
     what = "a graph of one operator" if isinstance(graph, bytes) else graph
@@ -84,6 +89,8 @@ def create(
     provider = session.get_providers()[0]
     if provider != first:
         raise _unavailable(ort, choice, f"{first} did not start and left the work to {provider}")
+    if fault := find_missing_cudnn(choice.device):
+        raise unavailable(choice.device, fault)
     if left := heavy_operators(placement(session).get(CPU, {})):
         operators = ", ".join(f"{count} {name}" for name, count in left.items())
         raise unavailable(

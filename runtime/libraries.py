@@ -51,11 +51,21 @@ def missing_library(ort: Any, provider: str) -> str:
     """
     folder = Path(ort.__file__).parent / "capi"
     words = _fault(folder / "libonnxruntime_providers_shared.so", ctypes.RTLD_GLOBAL)
-    words = words or _fault(folder / _PROVIDERS[provider])
-    if words:
-        # What `load_libraries` could not load is missing to the linker, although it is there.
-        for path in _in_wheels(Path(words.partition(":")[0]).name):
-            words = _fault(path) or words
+    return _explained(words or _fault(folder / _PROVIDERS[provider]))
+
+
+def missing_cudnn() -> str:
+    """The linker's words on why cuDNN cannot be loaded; "" where it can.
+
+    ONNX Runtime's CUDA starts without it and fails at a call, at the norm that ends each graph.
+    """
+    return _explained(_fault(_CUDNN))
+
+
+def _explained(words: str) -> str:
+    """What `load_libraries` could not load is missing to the linker, although it is there."""
+    for path in _in_wheels(Path(words.partition(":")[0]).name) if words else ():
+        words = _fault(path) or words
     return words
 
 

@@ -116,6 +116,7 @@ def replace_onnxruntime(patch: pytest.MonkeyPatch) -> CudaRuntime:
     made = CudaRuntime()
     patch.setattr(session, "onnxruntime", lambda: made)
     patch.setattr(gpu_session, "find_missing_library", lambda *_: None)
+    patch.setattr(gpu_session, "find_missing_cudnn", lambda _: None)
     return made
 
 

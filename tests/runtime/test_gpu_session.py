@@ -17,6 +17,7 @@ from vla_embeddings.runtime import (
     ProviderChoice,
     Session,
     TextEncoder,
+    diagnosis,
     gpu_session,
     session,
 )
@@ -151,6 +152,21 @@ def test_the_library_that_a_provider_missed_is_named(
     monkeypatch.setattr(gpu_session, "find_missing_library", lambda *_: fault)
 
     with pytest.raises(ProviderUnavailable, match=r"'cuda': .*libcublasLt\.so\.13.* Install it"):
+        Session.load(minilm, CUDA_CHOICE, threads=1)
+
+
+@pytest.mark.usefixtures("factory")
+def test_a_gpu_without_cudnn_is_refused_before_a_call_fails(
+    minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that `auto` takes the CPU; the provider itself comes up without cuDNN."""
+    words = "libcudnn.so.9: cannot open shared object file"
+    monkeypatch.setattr(gpu_session, "find_missing_cudnn", diagnosis.find_missing_cudnn)
+    monkeypatch.setattr(diagnosis, "missing_cudnn", lambda: words)
+
+    with pytest.raises(
+        ProviderUnavailable, match=rf"cuDNN cannot be loaded: {words}.*vla-embeddings\[gpu\]"
+    ):
         Session.load(minilm, CUDA_CHOICE, threads=1)
 
 

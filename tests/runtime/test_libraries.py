@@ -12,7 +12,7 @@ import pytest
 from tests.runtime.nvidia import GPU_WHEEL, Driver, fake_ort
 from vla_embeddings.errors import ProviderUnavailable
 from vla_embeddings.runtime import gpu, selection
-from vla_embeddings.runtime.libraries import load_libraries, missing_library
+from vla_embeddings.runtime.libraries import load_libraries, missing_cudnn, missing_library
 from vla_embeddings.runtime.providers import CUDA, TENSORRT
 
 TRUNCATED = b"\x7fELF\x02\x01\x01"
@@ -111,6 +111,14 @@ def test_what_pytorch_has_loaded_is_not_loaded_twice(monkeypatch: pytest.MonkeyP
 
     assert "libcudnn.so.9" in asked
     assert not [name for name in asked if "/" in name]
+
+
+@pytest.mark.usefixtures("wheels")
+def test_a_cudnn_that_is_missing_or_broken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime would start CUDA without it and fail at the first call."""
+    assert missing_cudnn().endswith("nvidia/cudnn/lib/libcudnn.so.9: file too short")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert missing_cudnn().startswith("libcudnn.so.9: cannot open shared object file")
 
 
 @pytest.mark.parametrize(
