@@ -10,6 +10,7 @@ _DRIVER = "libcuda.so.1"
 _DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 # CUdevice_attribute, in cuda.h.
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR, _MULTIPROCESSORS = 75, 76, 16
+_THREAD_LOCAL = 1  # CUstreamCaptureMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,16 @@ def find_gpu() -> Gpu | None:
         _driver_version(),
         (version.value // 1000, version.value % 1000 // 10),  # 13.2 is 13020
     )
+
+
+def ignore_captures_elsewhere() -> None:
+    """Let this thread allocate GPU memory while another one captures a CUDA graph.
+
+    ONNX Runtime captures in CUDA's global mode: an allocation on any other thread fails then, and
+    the capture with it, unless that thread has left the mode.
+    """
+    mode = ctypes.c_int(_THREAD_LOCAL)
+    _load_driver().cuThreadExchangeStreamCaptureMode(ctypes.byref(mode))
 
 
 def _load_driver() -> Any:

@@ -1,6 +1,7 @@
 """ONNX Runtime sessions on a GPU, made so that nothing falls back in silence."""
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +18,17 @@ from vla_embeddings.runtime.diagnosis import (
     find_missing_library,
     unavailable,
 )
+from vla_embeddings.runtime.gpu import ignore_captures_elsewhere
 from vla_embeddings.runtime.gpu_options import captured_shapes, cuda_options, profile
 from vla_embeddings.runtime.libraries import load_libraries
 from vla_embeddings.runtime.placement import heavy_operators, placement
 from vla_embeddings.runtime.providers import CPU, CUDA, ProviderChoice
 
 logger = logging.getLogger(__name__)
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held by the thread that makes sessions or captures: each new one waits for the whole GPU, which
+CUDA refuses while another thread captures, and the capture is lost."""
 
 
 def open_gpu_session(ort: Any, artifact: Artifact, choice: ProviderChoice, options: Any) -> Any:
@@ -41,6 +47,11 @@ def open_gpu_session(ort: Any, artifact: Artifact, choice: ProviderChoice, optio
         ProviderUnavailable: the first provider did not come up.
     """
     load_libraries(ort)
+    with ONE_AT_A_TIME:
+        return _open(ort, artifact, choice, options)
+
+
+def _open(ort: Any, artifact: Artifact, choice: ProviderChoice, options: Any) -> Any:
     if choice.engine is not None:
         session = create(ort, str(choice.engine), options, choice, first_options={})
         return BoundedSession(session, profile(artifact.manifest).largest[0])
@@ -78,6 +89,7 @@ def create(
     """
     first, *others = choice.providers
     what = "a graph of one operator" if isinstance(graph, bytes) else graph
+    ignore_captures_elsewhere()  # the thread that loads a model is the one that runs it
     providers = [(first, dict(first_options))]
     for name in others:
         providers.append((name, dict(_cuda(choice, graphs=False)) if name == CUDA else {}))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vla_embeddings.runtime.gpu_session import create
+from vla_embeddings.runtime.gpu_session import ONE_AT_A_TIME, create
 from vla_embeddings.runtime.libraries import load_libraries
 from vla_embeddings.runtime.placement import RECORD_PLACEMENT
 from vla_embeddings.runtime.providers import ProviderChoice
@@ -30,4 +30,5 @@ def require_provider(ort: Any, choice: ProviderChoice) -> None:
     options = ort.SessionOptions()
     options.add_session_config_entry(RECORD_PLACEMENT, "1")
     options.log_severity_level = 4  # fatal ones; the error says the rest
-    create(ort, _RELU, options, choice, first_options={})
+    with ONE_AT_A_TIME:
+        create(ort, _RELU, options, choice, first_options={})

@@ -112,8 +112,9 @@ class CudaRuntime:
 
 
 def replace_onnxruntime(patch: pytest.MonkeyPatch) -> CudaRuntime:
-    """Let sessions find the stand-in, with all of CUDA's libraries."""
+    """Let sessions find the stand-ins of ONNX Runtime and the driver, with all libraries."""
     made = CudaRuntime()
+    patch.setattr(gpu, "_load_driver", Driver)
     patch.setattr(session, "onnxruntime", lambda: made)
     patch.setattr(gpu_session, "find_missing_library", lambda *_: None)
     patch.setattr(gpu_session, "find_missing_cudnn", lambda _: None)
@@ -123,7 +124,6 @@ def replace_onnxruntime(patch: pytest.MonkeyPatch) -> CudaRuntime:
 def gpu_machine(patch: pytest.MonkeyPatch) -> CudaRuntime:
     """Stand-ins for all that choosing and running a GPU asks: driver, wheel and sessions."""
     patch.setattr(providers, "onnxruntime", lambda: fake_ort(GPU_WHEEL))
-    patch.setattr(gpu, "_load_driver", Driver)
     return replace_onnxruntime(patch)
 
 

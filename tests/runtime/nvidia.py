@@ -1,6 +1,7 @@
 """A stand-in for NVIDIA's driver, for machines without one."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,8 @@ class Driver:
     gpus: int = 1
     error: int = 0
     cuda: int = 13020
+    capture_modes: dict[int, int] = field(default_factory=dict)
+    """Of the threads that set one, by their identifiers."""
 
     def cuInit(self, flags: int) -> int:
         return self.error
@@ -44,6 +47,10 @@ class Driver:
 
     def cuDeviceGetAttribute(self, value: Any, attribute: int, device: Any) -> int:
         value._obj.value = {75: 9, 76: 1, 16: 132}[attribute]
+        return 0
+
+    def cuThreadExchangeStreamCaptureMode(self, mode: Any) -> int:
+        self.capture_modes[threading.get_ident()] = mode._obj.value
         return 0
 
 

@@ -3,13 +3,17 @@
 No GPU is needed: the session factory is replaced by one that runs the graph on the CPU.
 """
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
 from tests.runtime.cuda import CudaRuntime, replace_onnxruntime
+from tests.runtime.nvidia import Driver
 from vla_embeddings.errors import InferenceError, ProviderUnavailable
 from vla_embeddings.models import Artifact
 from vla_embeddings.runtime import (
@@ -18,9 +22,11 @@ from vla_embeddings.runtime import (
     Session,
     TextEncoder,
     diagnosis,
+    gpu,
     gpu_session,
     session,
 )
+from vla_embeddings.runtime.captured import CapturedSession
 from vla_embeddings.runtime.diagnosis import Fault
 from vla_embeddings.runtime.providers import CPU, CUDA, TENSORRT
 
@@ -85,6 +91,46 @@ def test_a_graph_that_cannot_be_captured_runs_without(
     assert "without CUDA graphs" in caplog.text
     assert "not all nodes are on CUDA" in caplog.text
     np.testing.assert_allclose(vectors, text_encoder.encode(["go"]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("factory")
+def test_no_model_is_loaded_while_another_is_captured(
+    minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime waits for the whole GPU when it makes a session, which loses a capture."""
+    might_load = []
+
+    def another_might_load() -> bool:
+        if free := gpu_session.ONE_AT_A_TIME.acquire(blocking=False):
+            gpu_session.ONE_AT_A_TIME.release()
+        return free
+
+    def captured(*arguments: Any) -> CapturedSession:
+        might_load.append(lane.submit(another_might_load).result())
+        return CapturedSession(*arguments)
+
+    monkeypatch.setattr(gpu_session, "CapturedSession", captured)
+
+    with ThreadPoolExecutor(1) as lane:
+        Session.load(minilm, CUDA_CHOICE, threads=1)
+        might_load.append(lane.submit(another_might_load).result())
+
+    assert might_load == [False, True]
+
+
+@pytest.mark.usefixtures("factory")
+def test_a_model_runs_while_another_is_captured(
+    minilm: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime captures in the global mode, 0, which fails allocations on other threads."""
+    driver = Driver()
+    monkeypatch.setattr(gpu, "_load_driver", lambda: driver)
+
+    with ThreadPoolExecutor(1) as lane:
+        lane.submit(Session.load, minilm, CUDA_CHOICE, threads=1).result()
+        thread = lane.submit(threading.get_ident).result()
+
+    assert driver.capture_modes == {thread: 1}
 
 
 def test_where_a_capture_fails_while_it_runs_the_model_runs_without(
