@@ -84,7 +84,10 @@ def commit_of(folder: Path) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What it prints; nothing where there is no repository."""
+    """What it prints; nothing where there is no repository, or no git."""
     command = ["git", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
     return done.stdout.strip()

@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from benchmarks.machine import commit_of
 
 
@@ -34,4 +36,12 @@ def test_code_that_was_changed_or_added_since_the_commit_shows(tmp_path: Path) -
 
 
 def test_outside_a_repository_the_commit_is_unknown(tmp_path: Path) -> None:
+    assert commit_of(tmp_path) == "unknown"
+
+
+def test_without_git_the_commit_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with a GPU need not have it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert commit_of(tmp_path) == "unknown"
