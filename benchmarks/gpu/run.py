@@ -7,7 +7,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -88,7 +88,21 @@ def _environment(sites: list[Path]) -> Mapping[str, str]:
     """This process's, with those folders to import from; models stay in the clone."""
     path = [*map(str, sites), *filter(None, [os.environ.get("PYTHONPATH")])]
     models = os.environ.get(MODELS_DIR, str(REPOSITORY / ".artifacts" / "models"))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), MODELS_DIR: models}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path),
+        "LD_LIBRARY_PATH": os.pathsep.join(_libraries(sites)),
+        MODELS_DIR: models,
+    }
+
+
+def _libraries(sites: list[Path]) -> Iterator[str]:
+    """Folders of the wheels' shared libraries: peers' ONNX Runtime looks beside itself alone."""
+    for place in (*sites, *map(Path, sys.path)):
+        for wheel in ("nvidia/*/lib", "tensorrt_libs"):
+            yield from map(str, sorted(place.glob(wheel)))
+    if known := os.environ.get("LD_LIBRARY_PATH"):
+        yield known
 
 
 if __name__ == "__main__":

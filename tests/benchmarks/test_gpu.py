@@ -222,6 +222,11 @@ def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
     monkeypatch.setattr(run, "install", lambda *_: None)
     monkeypatch.setattr(subprocess, "run", note)
     site = tmp_path / "site"
+    pytorchs, tensorrts = tmp_path / "there" / "nvidia" / "cu13" / "lib", site / "tensorrt_libs"
+    pytorchs.mkdir(parents=True)
+    tensorrts.mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "there")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/its/own")
     monkeypatch.setattr(
         sys, "argv", ["run.py", "--carried", str(carried), "--site", str(site), "latency"]
     )
@@ -233,6 +238,9 @@ def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
         ["vla_embeddings", "providers", "--device", "cuda"],
     ]
     assert environments[0]["PYTHONPATH"].split(os.pathsep)[:2] == [str(site), str(REPOSITORY)]
+    libraries = environments[0]["LD_LIBRARY_PATH"].split(os.pathsep)
+    assert libraries[:2] == [str(tensorrts), str(pytorchs)]
+    assert libraries[-1] == "/opt/its/own"
 
 
 def test_without_a_gpu_the_script_says_what_to_do() -> None:
