@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_embeddings.errors import InferenceError
-from vla_embeddings.runtime.gpu_options import Shape
+from vla_embeddings.runtime.gpu_options import MASK, Shape
 
 # A captured run repeats the kernels of the plain one; fp16 sums may be ordered otherwise.
 _TOLERANCE = 2e-3
@@ -121,7 +121,10 @@ class CapturedSession:
         differences = []
         for value in (1, 2):
             inputs = {
-                entry.name: np.full(capture.shape, value, _DTYPES[entry.type])
+                # A mask counts the tokens: with 2, kernels would read past the end of the text.
+                entry.name: np.full(
+                    capture.shape, 1 if entry.name == MASK else value, _DTYPES[entry.type]
+                )
                 for entry in self._session.get_inputs()
             }
             [plain] = self._session.run(None, inputs, self._plain)

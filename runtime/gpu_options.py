@@ -14,8 +14,9 @@ Shape = tuple[int, ...]
 TEXT_BUCKETS = (16, 32, 64)
 MAX_TEXTS, MAX_IMAGES = 32, 8
 
+MASK = "attention_mask"
 INPUTS: Mapping[Kind, tuple[str, ...]] = {
-    "text": ("input_ids", "attention_mask"),
+    "text": ("input_ids", MASK),
     "image": ("pixels",),
     "clip-text": ("input_ids",),
 }

@@ -97,6 +97,23 @@ def test_a_capture_that_computes_something_else_is_refused(minilm: Artifact) -> 
         CapturedSession(onnxruntime, Counting(minilm, noise=0.01), [(1, 16)], "cpu")
 
 
+def test_a_capture_is_tried_with_masks_of_whole_texts(minilm: Artifact) -> None:
+    """The graph sums a mask to the tokens of a text; a sum past the text's end is read past it."""
+    tried: list[dict[str, Any]] = []
+
+    class Noting(Counting):
+        def run(self, names: None, inputs: Mapping[str, NDArray[Any]], options: Any) -> Any:
+            tried.append({name: set(array.flat) for name, array in inputs.items()})
+            return super().run(names, inputs, options)
+
+    CapturedSession(onnxruntime, Noting(minilm), [(1, 16)], "cpu")
+
+    assert tried == [
+        {"input_ids": {1}, "attention_mask": {1}},
+        {"input_ids": {2}, "attention_mask": {1}},
+    ]
+
+
 def test_a_capture_that_onnxruntime_refuses_is_an_error_of_ours(minilm: Artifact) -> None:
     counting = Counting(minilm, fails=NOT_PERMITTED)
 
