@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks.devices import RUNS_ON
+from benchmarks.devices import RUNS_ON, USUAL
 from vla_embeddings.config import Device, EmbeddingConfig
 from vla_embeddings.demo.models import prepare_models
 from vla_embeddings.errors import ExportError
@@ -16,31 +16,24 @@ from vla_embeddings.models import (
     ArtifactStore,
     Model,
     Precision,
-    find_model,
 )
 
 
 def prepare(config: EmbeddingConfig, device: Device, progress: Progress) -> None:
-    """MiniLM and CLIP's image tower in the device's precisions, and CLIP's text tower in fp32.
-
-    CLIP untrained where it must be.
+    """What `models_for` says; CLIP untrained where it must be.
 
     Raises:
         As `prepare_models`.
         ExportError: TensorRT's engine cannot be built here, or its vectors are not PyTorch's.
     """
     store = ArtifactStore(config.models_dir)
-    fp32 = prepare_models(store, progress)
-    for each in fp32:
-        manifest = each.manifest
-        model, untrained = find_model(manifest.model, manifest.kind), _is_untrained(each)
-        for precision in RUNS_ON[device]:
-            if precision == manifest.precision:
-                continue
-            artifact = _prepare(model, precision, store, progress, untrained=untrained)
-            if precision == "fp16-tensorrt":
-                _compile(artifact, progress)
-    _prepare(CLIP_TEXT, "fp32", store, progress, untrained=any(map(_is_untrained, fp32)))
+    minilm, clip = prepare_models(store, progress)
+    for model, precision in models_for(device):
+        like = minilm if model is MINILM else clip
+        untrained = like.manifest.weights != "trained"
+        artifact = _prepare(model, precision, store, progress, untrained=untrained)
+        if precision == "fp16-tensorrt":
+            _compile(artifact, progress)
 
 
 def take(config: EmbeddingConfig, device: Device, progress: Progress) -> None:
@@ -61,15 +54,11 @@ def take(config: EmbeddingConfig, device: Device, progress: Progress) -> None:
 
 
 def models_for(device: Device) -> Iterator[tuple[Model, Precision]]:
-    """What the suites need on a device."""
+    """What the suites need on a device: of CLIP's text tower, what a service takes there."""
     for model in (MINILM, CLIP_IMAGE):
         for precision in RUNS_ON[device]:
             yield model, precision
-    yield CLIP_TEXT, "fp32"
-
-
-def _is_untrained(artifact: Artifact) -> bool:
-    return artifact.manifest.weights != "trained"
+    yield CLIP_TEXT, USUAL[device]
 
 
 def _prepare(

@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.pack", description=__doc__)
     parser.add_argument("folder", type=Path, help="where it goes, a new one; 450 MB of wheels")
     parser.add_argument(
-        "--models", type=Path, help="a folder of exported models: 900 MB; else they are made there"
+        "--models", type=Path, help="a folder of exported models: 800 MB; else they are made there"
     )
     parser.add_argument(
         "--data", type=Path, help="a folder of real inputs, as ../shared/data; else they are made"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.devices import USUAL
 from benchmarks.gpu import pack, run
 from benchmarks.gpu.closure import closure
 from benchmarks.gpu.pack import THERE, copy_models, pinned, requirements
@@ -17,9 +18,9 @@ from benchmarks.gpu.parts import join, split
 from benchmarks.gpu.run import REPOSITORY, unpack
 from benchmarks.models import models_for, take
 from tests.models.artifacts import MANIFEST_OF_NOTHING
-from vla_embeddings.config import EmbeddingConfig
+from vla_embeddings.config import Device, EmbeddingConfig
 from vla_embeddings.errors import ArtifactDamaged, ModelNotFound
-from vla_embeddings.models import ArtifactStore, Manifest
+from vla_embeddings.models import MODELS, ArtifactStore, Manifest
 from vla_embeddings.models.store import GRAPH, MANIFEST, record_files
 
 
@@ -191,6 +192,12 @@ def test_all_that_the_library_needs_is_carried_in_the_versions_tested_here() -> 
     assert {"pydantic-core", "markdown-it-py", "shellingham"} <= found.keys()  # needed by others
     assert not {"torch", "onnx", "numpy", "pytest"} & found.keys()
     assert f"onnxruntime-gpu=={found['onnxruntime']}" in pinned(found)
+
+
+@pytest.mark.parametrize("device", list(USUAL))
+def test_a_service_finds_every_model_that_is_made_or_carried_for_a_device(device: Device) -> None:
+    """The suite of memory asks it for texts in the space of images, too."""
+    assert {(model, USUAL[device]) for model in MODELS} <= set(models_for(device))
 
 
 def test_the_peers_that_run_on_a_gpu_are_carried_too() -> None:
