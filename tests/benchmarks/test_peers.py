@@ -38,6 +38,18 @@ def test_peers_that_cannot_be_installed_are_named_with_the_reason(bench: Bench) 
     assert len(absences) == 7
 
 
+def test_peers_whose_files_another_pytorch_does_not_export_are_named_with_the_reason(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Path:
+        raise RuntimeError("PyTorch 2.11 has no such option")
+
+    monkeypatch.setattr("benchmarks.peers.peer.peer_files", fail)
+    with compete(HERE, "text", ["go"], bench.fp32, bench.place) as (peers, absences):
+        assert peers == []
+    assert Absence("fastembed (text)", "PyTorch 2.11 has no such option") in absences
+
+
 def test_a_peer_for_cpus_alone_is_absent_on_a_gpu(bench: Bench) -> None:
     environment = PeerEnvironment(Path("python"), "cannot be installed: no network")
     place = replace(bench, device="cuda").place
