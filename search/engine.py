@@ -18,7 +18,7 @@ from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.metrics import SEARCH_RESULTS, SEARCH_SECONDS
 from vla_embeddings.search.binding import fetch
-from vla_embeddings.search.catalog import Column, Table, resolve
+from vla_embeddings.search.catalog import Column, Table, forget, resolve
 from vla_embeddings.search.filters import Filters, filtered
 from vla_embeddings.search.fingerprint import check_fingerprint
 from vla_embeddings.search.handles import Connection, Handle, connected, savepoint
@@ -32,6 +32,14 @@ logger = logging.getLogger(__name__)
 Row: TypeAlias = dict[str, Any]
 
 MAX_TOP_K = 10_000
+
+# The table is not as it was when it was looked up, or when the statement was prepared.
+_CHANGED = (
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,  # of the type that a column had
+    asyncpg.UndefinedTableError,
+    asyncpg.InvalidCachedStatementError,
+)
 
 
 @dataclass(frozen=True)
@@ -58,20 +66,11 @@ async def search(db: Handle, request: SearchRequest) -> list[Row]:
     check_overrides(request.ef_search, request.probes)
     named = (request.embedding_column, *_listed(request.columns), *filtered(request.filters))
     async with connected(db) as connection:
-        table = await resolve(connection, request.table, named)
-        column = table.vector_column(request.embedding_column)
-        check_fingerprint(table, column, request.fingerprint)
-        nearest = Nearest(
-            table=table,
-            column=column,
-            metric=request.metric,
-            query=checked(request.query_embedding, column, what="query_embedding"),
-            top_k=top_k,
-            filters=request.filters,
-            columns=_wanted_columns(table, request.columns, request.metric),
-        )
-        async with settings_undone(connection):
-            records = await _records(connection, nearest, request)
+        try:
+            nearest, records = await _found(connection, request, top_k, named)
+        except _CHANGED:
+            forget()
+            nearest, records = await _found(connection, request, top_k, named)
     rows = _rows(records, nearest, request.limit)
     seconds = time.perf_counter() - started
     seconds_of, results_of = _histograms(request.metric.name)
@@ -84,9 +83,28 @@ async def search(db: Handle, request: SearchRequest) -> list[Row]:
         request.metric.score,
         request.metric.sign,
         request.limit,
-        extra={"table": table.sql, "results": len(rows), "seconds": seconds},
+        extra={"table": nearest.table.sql, "results": len(rows), "seconds": seconds},
     )
     return rows
+
+
+async def _found(
+    connection: Connection, request: SearchRequest, top_k: int, named: tuple[str, ...]
+) -> tuple[Nearest, list[asyncpg.Record]]:
+    table = await resolve(connection, request.table, named)
+    column = table.vector_column(request.embedding_column)
+    check_fingerprint(table, column, request.fingerprint)
+    nearest = Nearest(
+        table=table,
+        column=column,
+        metric=request.metric,
+        query=checked(request.query_embedding, column, what="query_embedding"),
+        top_k=top_k,
+        filters=request.filters,
+        columns=_wanted_columns(table, request.columns, request.metric),
+    )
+    async with settings_undone(connection):
+        return nearest, await _records(connection, nearest, request)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import asyncpg
@@ -13,6 +14,7 @@ from vla_embeddings.search import (
     cosine_similarity_search,
     index_embedding,
 )
+from vla_embeddings.search.engine import Row
 from vla_embeddings.search.handles import Connection
 from vla_embeddings.search.memory import Memory
 
@@ -31,9 +33,14 @@ async def tenants(db: Database) -> Database:
     return db
 
 
+async def _items(connection: Connection, columns: list[str] | None = None) -> list[Row]:
+    return await cosine_similarity_search(
+        connection, "items", "e", [1, 0], threshold=-1.0, columns=columns
+    )
+
+
 async def _owners(connection: Connection) -> list[str]:
-    rows = await cosine_similarity_search(connection, "items", "e", [1, 0], threshold=-1.0)
-    return [row["owner"] for row in rows]
+    return [row["owner"] for row in await _items(connection)]
 
 
 def _report_no_search_path(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +81,30 @@ async def test_a_search_by_a_remembered_name_is_one_round_trip(tenants: Database
             await _owners(connection)
 
     assert len(statements) == 1
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+@pytest.mark.parametrize(
+    ("change", "columns"),
+    [
+        ("DROP COLUMN owner", None),
+        ("DROP COLUMN id", ["owner"]),
+        ("ALTER COLUMN owner TYPE varchar(9)", None),
+        ("ALTER COLUMN e TYPE halfvec(2)", ["e"]),
+    ],
+)
+async def test_a_search_goes_on_when_another_session_has_changed_the_table(
+    tenants: Database, change: str, columns: list[str] | None, in_transaction: bool
+) -> None:
+    async with tenants.pool.acquire() as connection:
+        await connection.execute("SET search_path TO a, public")
+        scope = connection.transaction() if in_transaction else nullcontext()
+        await _items(connection, columns)
+        await tenants.pool.execute(f"ALTER TABLE a.items {change}")
+        async with scope:
+            [row] = await _items(connection, columns)
+
+    assert row["similarity"] == 1.0
 
 
 async def test_a_table_that_a_rolled_back_transaction_made_is_not_remembered(
