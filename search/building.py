@@ -23,8 +23,9 @@ from vla_embeddings.search.handles import (
 
 logger = logging.getLogger(__name__)
 
-# A build may take days, whatever time the pool allows its queries.
+# A build, and counting before it, may take days, whatever time the pool or the server allows.
 BUILD_SECONDS = 7 * 86_400.0
+UNHURRIED = {"statement_timeout": "0"}
 
 POLL_SECONDS = 0.2
 

@@ -11,7 +11,9 @@ import asyncpg
 from vla_embeddings.errors import InvalidInput, SearchError
 from vla_embeddings.search.building import (
     BUILD_SECONDS,
+    UNHURRIED,
     BuildProgress,
+    applied,
     build,
     drop_invalid,
     reporting,
@@ -73,7 +75,7 @@ class Resources:
                 needed,
                 given,
             )
-        settings = {"maintenance_work_mem": f"{given}MB", "statement_timeout": "0"}
+        settings = {"maintenance_work_mem": f"{given}MB"}
         if self.workers is not None:
             settings["max_parallel_maintenance_workers"] = str(self.workers)
         return settings
@@ -109,9 +111,9 @@ async def create_index(
         async with scope, sole_builder(connection, target):
             if (equal := await _equal(connection, definition)) is not None:
                 return equal
-            await drop_invalid(connection, definition)
             watcher = progress if opens_connections(db) else None
-            async with reporting(db, target, watcher):
+            async with applied(connection, UNHURRIED), reporting(db, target, watcher):
+                await drop_invalid(connection, definition)
                 if concurrently and target.kind == "p":
                     await _build_by_partition(connection, definition, resources)
                 else:
@@ -157,8 +159,7 @@ async def _build_by_partition(
         if await _equal(connection, part) is None:
             await drop_invalid(connection, part)
             await _build(connection, part, resources, concurrently=True)
-    whole = {"statement_timeout": "0"}
-    await build(connection, definition, concurrently=False, settings=whole)
+    await build(connection, definition, concurrently=False, settings={})
 
 
 async def _build(

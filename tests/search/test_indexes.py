@@ -20,6 +20,11 @@ from vla_embeddings.search.metric import MetricName
 
 NAME = "instruction_analytics_instruction_embedding_hnsw_cosine_idx"
 
+OVERDUE = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > '600ms'"
+)
+
 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
@@ -208,6 +213,21 @@ async def test_a_builds_settings_are_its_own(db: Database) -> None:
             await create_hnsw_index(connection, TABLE, COLUMN, m=99, ef_construction=200)
         for name, value in (("maintenance_work_mem", "17MB"), ("statement_timeout", "9s")):
             assert await connection.fetchval(f"SHOW {name}") == value
+
+
+async def test_a_statement_timeout_of_the_servers_does_not_end_a_build(db: Database) -> None:
+    async with db.pool.acquire() as connection, db.pool.acquire() as blocker:
+        await connection.execute("SET statement_timeout = '500ms'")
+        held = blocker.transaction()
+        await held.start()
+        await blocker.execute(f"LOCK TABLE {TABLE}")
+        build = asyncio.create_task(create_hnsw_index(connection, TABLE, COLUMN))
+        # Only the server can tell how long its statement has been waiting.
+        while not build.done() and not await db.pool.fetchval(OVERDUE):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await held.rollback()
+
+        assert (await build).state == "valid"
 
 
 async def test_in_an_open_transaction_the_index_is_the_transactions(db: Database) -> None:

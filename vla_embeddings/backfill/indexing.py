@@ -10,7 +10,7 @@ from vla_embeddings.search import (
     create_ivfflat_index,
     drop_index,
 )
-from vla_embeddings.search.building import sole_builder
+from vla_embeddings.search.building import UNHURRIED, applied, sole_builder
 from vla_embeddings.search.catalog import vector_indexes
 from vla_embeddings.search.definition import IndexDefinition
 from vla_embeddings.search.handles import Connection, Handle
@@ -43,7 +43,7 @@ async def plan_index(
 
 async def drop_indexes(connection: Connection, target: Target) -> None:
     """Drop what `build_index` makes again; of workers that start together, one does."""
-    async with sole_builder(connection, target.table):
+    async with sole_builder(connection, target.table), applied(connection, UNHURRIED):
         for index in await _indexes(connection, target):
             if _configured(target).equals(index):
                 await drop_index(connection, f"{index.schema}.{index.name}")
