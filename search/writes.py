@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
 
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search.binding import Parameters, fetch, is_single, plain
@@ -91,7 +92,9 @@ async def batch_index_embeddings(
     Each chunk is checked as a whole before any of it is sent, and written as a whole or not at
     all, one after the other. A pool that has a second connection free makes the next one ready on
     it meanwhile, unless the column has a vector index. An id that comes twice keeps its last
-    vector. Ids without a row are not counted and are named in a warning.
+    vector. Ids without a row are not counted and are named in a warning. Rows of one chunk are
+    locked in the order of their ids where those are whole numbers or UUIDs, so that writers of the
+    same rows wait for each other in turn.
 
     Args:
         id_column: as in `index_embedding`.
@@ -112,7 +115,7 @@ async def batch_index_embeddings(
         nonlocal early
         given, embeddings_given = _parted(chunk)
         ids = [_id(value, id_column) for value in given]
-        last = {row_id: place for place, row_id in enumerate(ids)}
+        last = _in_one_order({row_id: place for place, row_id in enumerate(ids)}, id_column)
         async with connected(db, writing=True) as connection:
             target = await resolve(connection, table, (*_names(id_column), embedding_column))
             column = target.vector_column(embedding_column)
@@ -121,7 +124,7 @@ async def batch_index_embeddings(
             early = await may_stage_early(connection, target, column)
             await claim_column(connection, target, column, fingerprint, force=force, turn=turn)
             keys, places = _keys(target, id_column), list(last.values())
-            if len(last) < len(ids):
+            if places != list(range(len(ids))):
                 vectors = vectors[places]
             rows = Rows(
                 keys, _id_columns(last, id_column), column, vectors, lambda n: name(places[n])
@@ -239,6 +242,20 @@ def _id(value: object, id_column: IdColumn) -> object:
     if not isinstance(value, (tuple, list)) or len(value) != len(names):
         raise InvalidInput(f"An id must be a tuple ({', '.join(names)}); got {value!r}.")
     return tuple(map(_single, value))
+
+
+def _in_one_order(last: dict[Any, int], id_column: IdColumn) -> dict[Any, int]:
+    """`last` by ascending id, so that writers of the same rows lock them in one order.
+
+    Otherwise two could wait for each other, which the server ends by failing one. Left as it is
+    where ids may be equal to the server alone: the order then says which vector wins.
+    """
+    columns = _id_columns(last, id_column)
+    ordered = all(
+        any(all(isinstance(value, kind) for value in values) for kind in (int, UUID))
+        for values in columns
+    )
+    return dict(sorted(last.items())) if ordered else last
 
 
 def _id_columns(ids: Iterable[Any], id_column: IdColumn) -> list[list[object]]:

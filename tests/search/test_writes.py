@@ -1,5 +1,6 @@
 """What writing vectors changes, and what it leaves alone."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -200,6 +201,33 @@ async def test_of_ids_that_are_equal_to_the_server_alone_the_last_vector_wins(
     np.testing.assert_array_equal(np.array(stored, np.float32), VECTORS[2])
     [message] = [m for m in caplog.messages if "no row" in m]
     assert message.startswith("1 of 3 ids have no row in")
+
+
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+async def test_writers_of_the_same_rows_in_other_orders_both_come_through(
+    db: Database, filled: Vectors
+) -> None:
+    ids = list(range(1, len(filled) + 1))
+    async with db.pool.acquire() as holder:
+        held = holder.transaction()
+        await held.start()
+        await holder.execute(f"SELECT FROM {TABLE} WHERE id = {len(ids) // 2} FOR UPDATE")
+        writers = []
+        for order in (ids, ids[::-1]):
+            items = _items(order)
+            writing = batch_index_embeddings(db, TABLE, "id", COLUMN, items)
+            writers.append(asyncio.create_task(writing))
+            # Only the server can tell that the writer waits, for the holder or for the other.
+            while await db.pool.fetchval(WAITING) < len(writers):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await held.rollback()
+
+        assert await asyncio.gather(*writers) == [len(ids)] * 2
 
 
 async def test_new_rows_are_inserted_with_vectors_and_defaults(db: Database) -> None:
