@@ -6,6 +6,8 @@ pg_dump, and it is gone when the column is.
 
 import re
 
+import asyncpg
+
 from vla_embeddings.errors import InvalidInput, SearchError
 from vla_embeddings.search.catalog import Column, Table, forget
 from vla_embeddings.search.handles import Connection, atomic
@@ -100,4 +102,10 @@ async def _record(connection: Connection, table: Table, column: Column, fingerpr
         f"{table.sql}.{column.sql}",
         f"{others.strip()}\nvla-embeddings: {fingerprint}".strip(),
     )
-    await connection.execute(statement)
+    try:
+        await connection.execute(statement)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SearchError(
+            f"What fills {table.sql}.{column.sql} is to be recorded before it is written, and "
+            f"this role does not own the table. As its owner, run once: {statement};"
+        ) from error

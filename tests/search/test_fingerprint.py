@@ -1,6 +1,7 @@
 """A column remembers which model filled it, and refuses another's vectors."""
 
 import asyncio
+import uuid
 
 import pytest
 
@@ -60,6 +61,20 @@ async def test_force_writes_all_the_same_and_moves_the_mark(db: Database) -> Non
     assert await index_embedding(db, TABLE, "id", 1, COLUMN, ONES, fingerprint=THEIRS, force=True)
     assert await _comment(db) == f"vla-embeddings: {THEIRS}"
     assert await cosine_similarity_search(db, TABLE, COLUMN, ONES, fingerprint=THEIRS)
+
+
+async def test_a_role_that_does_not_own_the_table_is_told_what_its_owner_runs_once(
+    db: Database, filled: Vectors, dsn: str
+) -> None:
+    role = f"writer_{uuid.uuid4().hex}"
+    await db.pool.execute(f"CREATE ROLE {role} LOGIN; GRANT SELECT, UPDATE ON {TABLE} TO {role}")
+    async with await Database.connect(dsn.replace("postgres@", f"{role}@")) as writer:
+        with pytest.raises(SearchError, match="run once: COMMENT ON COLUMN") as refused:
+            await index_embedding(writer, TABLE, "id", 1, COLUMN, ONES, fingerprint=OURS)
+        await db.pool.execute(str(refused.value).partition("run once: ")[2])
+
+        assert await index_embedding(writer, TABLE, "id", 1, COLUMN, ONES, fingerprint=OURS)
+    await db.pool.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 async def test_of_two_first_writers_at_once_one_is_refused(db: Database, filled: Vectors) -> None:
