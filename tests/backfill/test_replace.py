@@ -2,10 +2,19 @@
 
 import asyncio
 
+import asyncpg
 import numpy as np
 import pytest
 
-from tests.backfill.conftest import COLUMN, NAMES, TABLE, Fill, after_a_block, stored
+from tests.backfill.conftest import (
+    COLUMN,
+    NAMES,
+    TABLE,
+    Fill,
+    after_a_block,
+    someone_waits,
+    stored,
+)
 from tests.backfill.recorded import RecordedService, vector_of
 from vla_embeddings.backfill import backfill
 from vla_embeddings.errors import SearchError
@@ -118,6 +127,30 @@ async def test_vectors_of_unknown_origin_are_replaced_too(db: Database, fill: Fi
     report = await backfill(db, RecordedService([]), **NAMES, replace=True)
 
     assert report.embedded == 5
+
+
+async def test_a_worker_sees_what_another_did_whatever_isolation_is_the_databases_default(
+    db: Database, dsn: str, fill: Fill
+) -> None:
+    await _fill_with_old(db, fill, 10)
+    name = await db.pool.fetchval("SELECT current_database()")
+    await db.pool.execute(
+        f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'"
+    )
+    first = await asyncpg.connect(dsn)
+    async with await Database.connect(dsn) as second:
+        await first.execute(f"BEGIN; LOCK TABLE {TABLE} IN SHARE ROW EXCLUSIVE MODE")
+        run = asyncio.create_task(
+            backfill(second, RecordedService([]), **NAMES, replace=True, index=False)
+        )
+        await someone_waits(first)
+        await first.execute(
+            f"UPDATE {TABLE} SET {COLUMN} = NULL; "
+            f"COMMENT ON COLUMN {TABLE}.{COLUMN} IS 'vla-embeddings: recorded'; COMMIT"
+        )
+
+        assert (await run).embedded == 10
+    await first.close()
 
 
 async def test_of_workers_that_replace_together_one_empties_the_column(

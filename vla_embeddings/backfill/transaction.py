@@ -27,7 +27,7 @@ SELECT set_config('statement_timeout', '0', true),
 @asynccontextmanager
 async def working(connection: Connection) -> AsyncIterator[None]:
     """A transaction in which long statements and short idling are allowed."""
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):  # what others do is seen
         await connection.execute(_SETTINGS)
         yield
 
