@@ -57,6 +57,15 @@ async def test_tables_are_for_people(run: Run) -> None:
         assert result.exit_code == 0
 
 
+async def test_a_listed_name_is_whole_however_narrow_the_terminal(run: Run) -> None:
+    await run("create", TABLE, COLUMN)
+
+    rows = [line.split("│") for line in (await run("list")).stdout.splitlines() if "│" in line]
+
+    assert "".join(row[1].strip() for row in rows) == f"public.{NAME}"
+    assert "".join(row[2].strip() for row in rows) == f"public.{TABLE}.{COLUMN}"
+
+
 async def test_what_is_wrong_is_an_error_of_ours(run: Run) -> None:
     await run("create", TABLE, COLUMN)
 

@@ -248,7 +248,9 @@ def _show(indexes: "list[VectorIndex]", *, as_json: bool) -> None:
     if not indexes:
         stdout.print("There are no vector indexes.")
         return
-    shown = Table("index", "column", "kind", "distance", "options", "size", "state")
+    shown = Table()
+    for heading in ("index", "column", "kind", "distance", "options", "size", "state"):
+        shown.add_column(heading, overflow="fold")  # a name that is cut off cannot be dropped
     for index in indexes:
         options = " ".join(f"{name}={value}" for name, value in index.options.items())
         shown.add_row(
