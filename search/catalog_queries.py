@@ -7,6 +7,15 @@ JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector'
 """
 
+# The search_path, and behind it the schema of pgvector, so that its types are found. Nothing where
+# the path leads nowhere, or things would be created in that schema.
+PATH_TO_VECTOR = """
+SELECT current_setting('search_path') || ', ' || quote_ident(n.nspname)
+FROM pg_catalog.pg_extension e
+JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname = 'vector' AND current_schema() IS NOT NULL
+"""
+
 # Kinds: table, partitioned table, view, materialised view, foreign table.
 TABLE = """
 SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,

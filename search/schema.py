@@ -9,7 +9,7 @@ import asyncpg
 
 from vla_embeddings.errors import SearchError
 from vla_embeddings.search.building import applied
-from vla_embeddings.search.catalog_queries import LACKING
+from vla_embeddings.search.catalog_queries import LACKING, PATH_TO_VECTOR
 from vla_embeddings.search.handles import Connection, Handle, atomic, connected
 
 # Two workers that start together must not both create: IF NOT EXISTS alone still collides in the
@@ -53,8 +53,11 @@ async def create_schema(db: Handle) -> None:
 
 
 async def _run(connection: Connection, statement: _Statement) -> None:
+    settings = {"lock_timeout": LOCK_TIMEOUT}
+    if path := await connection.fetchval(PATH_TO_VECTOR):
+        settings["search_path"] = path
     try:
-        async with applied(connection, {"lock_timeout": LOCK_TIMEOUT}):
+        async with applied(connection, settings):
             await connection.execute(statement.sql)
     except asyncpg.LockNotAvailableError as error:
         raise SearchError(

@@ -88,12 +88,14 @@ async def test_workers_that_start_together_make_the_tables_once(db: Database) ->
     assert await db.pool.fetchval(COLUMNS, TABLE) == 1
 
 
-async def test_a_tenants_schema_gets_tables_of_its_own(db: Database, dsn: str) -> None:
+@pytest.mark.parametrize("path", ["tenant, public", "tenant", '"$user", tenant'])
+async def test_a_tenants_schema_gets_tables_of_its_own(db: Database, dsn: str, path: str) -> None:
     connection = await asyncpg.connect(dsn)
-    await connection.execute("CREATE SCHEMA tenant; SET search_path = tenant, public")
+    await connection.execute(f"CREATE SCHEMA tenant; SET search_path = {path}")
     for _ in range(2):
         await create_schema(connection)
 
     assert await connection.fetchval(COLUMNS, f"tenant.{TABLE}") == 1
     assert await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f"tenant.{INDEX}")
+    assert await connection.fetchval("SHOW search_path") == path
     await connection.close()
