@@ -77,7 +77,8 @@ ORDER BY a.attnum
 # The column of an index on an expression is what it depends on, where the expression is no more
 # than a cast of it, such as e::halfvec(384); else it is the expression itself. The index of a
 # partitioned table holds nothing itself; its partitions' are named where one of those is asked
-# for, and where no index of the whole has them.
+# for, and where no index of the whole has them. Of another role's build, the server tells only who
+# it is, and which tables it holds.
 INDEXES = """
 SELECT ic.relname AS name,
        tn.nspname AS schema,
@@ -99,7 +100,10 @@ SELECT ic.relname AS name,
        CASE
            WHEN i.indisvalid THEN 'valid'
            WHEN EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-                        WHERE p.index_relid = ic.oid) THEN 'building'
+                        WHERE p.index_relid = ic.oid OR p.index_relid IS NULL AND EXISTS (
+                            SELECT FROM pg_catalog.pg_locks l
+                            WHERE l.pid = p.pid AND l.relation = tc.oid
+                              AND l.mode = 'ShareUpdateExclusiveLock')) THEN 'building'
            ELSE 'invalid'
        END AS state,
        CASE WHEN ic.relkind = 'I'
