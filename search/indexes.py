@@ -127,6 +127,9 @@ async def list_indexes(db: Handle, table: str | None = None) -> list[VectorIndex
 async def drop_index(db: Handle, name: str, *, concurrently: bool | None = None) -> VectorIndex:
     """Drop one HNSW or IVFFlat index, named `index` or `schema.index`.
 
+    Ended by a cancellation, a timeout or a lost connection, it may leave the index invalid, which
+    no search uses; drop it again.
+
     Args:
         concurrently: as in `create_hnsw_index`; a partitioned table's index cannot be dropped
             so, but in a moment.
