@@ -34,7 +34,8 @@ async def cosine_similarity_search(
     `threshold=-1.0` the list is complete: min(`top_k`, rows that match) rows come back, as the
     search is repeated without the index where that cannot fill the list. Which rows are the
     nearest, an index finds with its recall: it may miss a row, one that reaches the threshold
-    too. `exact=True` misses none. Order: similarity, then primary key. Rows whose vector is NULL
+    too. `exact=True` misses none. Order: similarity, then primary key; of more
+    equals than there is room for, an index gives any. Rows whose vector is NULL or of zero length
     are left out, and so is a column of the table that is itself called `similarity`.
 
     Args:
