@@ -8,6 +8,7 @@ import pytest
 from tests.backfill.conftest import COLUMN, NAMES, TABLE, Fill, after_a_block
 from tests.backfill.recorded import RecordedService
 from vla_embeddings.backfill import backfill
+from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search import (
     Database,
     batch_index_embeddings,
@@ -61,6 +62,20 @@ async def test_an_index_is_dropped_and_rebuilt_where_many_rows_change(
     after = await _index_oids(db)
     assert len(after) == 1
     assert after != before
+
+
+async def test_an_index_that_cannot_be_built_is_said_before_rows_are_embedded(
+    db: Database, fill: Fill
+) -> None:
+    await fill(5)
+    await db.pool.execute(f"ALTER TABLE {TABLE} ALTER COLUMN {COLUMN} TYPE vector")
+    record: list[str] = []
+
+    with pytest.raises(InvalidInput, match=r"needs a declared dimension.*--no-index"):
+        await backfill(db, RecordedService(record), **NAMES)
+
+    assert record == []
+    assert (await backfill(db, RecordedService(record), **NAMES, index=False)).embedded == 5
 
 
 async def test_a_pool_of_one_connection_is_enough_for_a_rebuild(

@@ -3,6 +3,7 @@
 from vla_embeddings.backfill.report import BackfillProgress, IndexPlan, Progress
 from vla_embeddings.backfill.target import Target
 from vla_embeddings.config import embedding_config
+from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search import (
     BuildProgress,
     VectorIndex,
@@ -32,11 +33,20 @@ async def plan_index(
 
     Only an index that `build_index` makes again in just the same way is ever dropped, so one of
     another definition is not lost when the run breaks off in between.
+
+    Raises:
+        InvalidInput: `build_index` could make none, which is said before all rows are embedded.
     """
     valid = [index for index in await _indexes(connection, target) if index.state == "valid"]
+    if not valid and not vectors + pending:
+        return "leave"
+    try:
+        wanted = _configured(target)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error} Or leave indexes alone: index=False, --no-index.") from None
     if not valid:
-        return "create" if vectors + pending else "leave"
-    same = all(_configured(target).equals(index) for index in valid)
+        return "create"
+    same = all(wanted.equals(index) for index in valid)
     many = pending > REBUILD_SHARE * (vectors + pending)
     return "rebuild" if same and many else "leave"
 
