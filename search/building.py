@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 # A build, and counting before it, may take days, whatever time the pool or the server allows.
 BUILD_SECONDS = 7 * 86_400.0
 UNHURRIED = {"statement_timeout": "0"}
+# A concurrent build or drop waits for others' transactions, and holds up nobody meanwhile.
+CONCURRENT = {**UNHURRIED, "lock_timeout": "0"}
 
 POLL_SECONDS = 0.2
 

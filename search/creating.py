@@ -11,6 +11,7 @@ import asyncpg
 from vla_embeddings.errors import InvalidInput, SearchError
 from vla_embeddings.search.building import (
     BUILD_SECONDS,
+    CONCURRENT,
     UNHURRIED,
     BuildProgress,
     applied,
@@ -112,7 +113,8 @@ async def create_index(
             if (equal := await _equal(connection, definition)) is not None:
                 return equal
             watcher = progress if opens_connections(db) else None
-            async with applied(connection, UNHURRIED), reporting(db, target, watcher):
+            settings = CONCURRENT if concurrently and target.kind != "p" else UNHURRIED
+            async with applied(connection, settings), reporting(db, target, watcher):
                 await drop_invalid(connection, definition)
                 if concurrently and target.kind == "p":
                     await _build_by_partition(connection, definition, resources)
@@ -154,11 +156,12 @@ async def _build_by_partition(
 
     PostgreSQL cannot do so by itself: CONCURRENTLY is not for partitioned tables.
     """
-    for partition in await partitions(connection, definition.table):
-        part = replace(definition, table=partition)
-        if await _equal(connection, part) is None:
-            await drop_invalid(connection, part)
-            await _build(connection, part, resources, concurrently=True)
+    async with applied(connection, CONCURRENT):
+        for partition in await partitions(connection, definition.table):
+            part = replace(definition, table=partition)
+            if await _equal(connection, part) is None:
+                await drop_invalid(connection, part)
+                await _build(connection, part, resources, concurrently=True)
     await build(connection, definition, concurrently=False, settings={})
 
 

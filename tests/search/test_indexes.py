@@ -222,12 +222,16 @@ async def test_a_builds_settings_are_its_own(db: Database) -> None:
             assert await connection.fetchval(f"SHOW {name}") == value
 
 
-async def test_a_statement_timeout_of_the_servers_does_not_end_a_build(db: Database) -> None:
+@pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
+@pytest.mark.parametrize("hold", ["LOCK TABLE", "SELECT count(*) FROM"])
+async def test_no_timeout_of_the_servers_ends_a_build(
+    db: Database, setting: str, hold: str
+) -> None:
     async with db.pool.acquire() as connection, db.pool.acquire() as blocker:
-        await connection.execute("SET statement_timeout = '500ms'")
-        held = blocker.transaction()
+        await connection.execute(f"SET {setting} = '500ms'")
+        held = blocker.transaction(isolation="repeatable_read")
         await held.start()
-        await blocker.execute(f"LOCK TABLE {TABLE}")
+        await blocker.execute(f"{hold} {TABLE}")
         build = asyncio.create_task(create_hnsw_index(connection, TABLE, COLUMN))
         # Only the server can tell how long its statement has been waiting.
         while not build.done() and not await db.pool.fetchval(OVERDUE):  # noqa: ASYNC110

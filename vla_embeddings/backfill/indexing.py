@@ -11,7 +11,7 @@ from vla_embeddings.search import (
     create_ivfflat_index,
     drop_index,
 )
-from vla_embeddings.search.building import UNHURRIED, applied, sole_builder
+from vla_embeddings.search.building import CONCURRENT, UNHURRIED, applied, sole_builder
 from vla_embeddings.search.catalog import vector_indexes
 from vla_embeddings.search.definition import IndexDefinition
 from vla_embeddings.search.handles import Connection, Handle
@@ -53,7 +53,8 @@ async def plan_index(
 
 async def drop_indexes(connection: Connection, target: Target) -> None:
     """Drop what `build_index` makes again; of workers that start together, one does."""
-    async with sole_builder(connection, target.table), applied(connection, UNHURRIED):
+    settings = UNHURRIED if target.table.kind == "p" else CONCURRENT
+    async with sole_builder(connection, target.table), applied(connection, settings):
         for index in await _indexes(connection, target):
             if _configured(target).equals(index):
                 await drop_index(connection, f"{index.schema}.{index.name}")
