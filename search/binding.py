@@ -7,7 +7,7 @@ from typing import Any, SupportsInt
 import asyncpg
 import numpy as np
 
-from vla_embeddings.errors import InvalidInput
+from vla_embeddings.errors import InvalidInput, SearchError
 from vla_embeddings.search.catalog import Column
 from vla_embeddings.search.handles import Connection
 
@@ -83,12 +83,19 @@ async def fetch(
 ) -> list[asyncpg.Record]:
     """Run one statement; a value that its column's type cannot hold is InvalidInput.
 
+    One that Python cannot hold is SearchError.
+
     `name` is as in `Parameters.explain`.
     """
     try:
         records: list[asyncpg.Record] = await connection.fetch(sql, *parameters.values)
     except asyncpg.DataError as error:
         raise parameters.explain(error, name) from error
+    except (OverflowError, ValueError) as error:  # of decoding what the server sent
+        raise SearchError(
+            "A row holds what Python cannot, such as a time before Christ or after the year 9999 "
+            f"({error}). Name the columns that you need, or leave such rows out by filters."
+        ) from error
     return records
 
 

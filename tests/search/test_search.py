@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.search.conftest import COLUMN, FILLED, TABLE, Vectors, settings_of, unit_vectors
-from vla_embeddings.errors import DimensionMismatch, InvalidInput, UnknownName
+from vla_embeddings.errors import DimensionMismatch, InvalidInput, SearchError, UnknownName
 from vla_embeddings.search import (
     Database,
     cosine_similarity_search,
@@ -497,6 +497,25 @@ async def test_a_table_may_be_named_with_quotes_as_in_sql_or_without(db: Databas
     for name in ("Plain", '"Plain"', '"public.plain"', 'public"."plain', '"plain'):
         with pytest.raises(UnknownName):
             await cosine_similarity_search(db, name, "e", [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("date", "20000-01-01"), ("timestamptz", "4713-01-01 BC"), ("time", "24:00")],
+)
+async def test_a_value_that_python_cannot_hold_is_said_and_may_be_left_out(
+    db: Database, kind: str, value: str
+) -> None:
+    await db.pool.execute(
+        f"CREATE TABLE old (id int PRIMARY KEY, since {kind}, e vector(2)); "
+        f"INSERT INTO old VALUES (1, '{value}', '[1, 0]')"
+    )
+
+    with pytest.raises(SearchError, match=r"holds what Python cannot.*Name the columns"):
+        await cosine_similarity_search(db, "old", "e", [1, 0])
+
+    [row] = await cosine_similarity_search(db, "old", "e", [1, 0], columns=["id"])
+    assert row == {"id": 1, "similarity": 1.0}
 
 
 async def test_a_wrong_name_is_answered_with_the_right_ones(library: Database) -> None:
