@@ -234,20 +234,24 @@ async def test_a_key_that_is_not_a_number_is_a_key_like_any_other(db: Database) 
     assert [str(row.id) for row in report.failed] == ["inf", "nan"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "at"), [("timestamptz", "0044-03-15 BC"), ("date", "20000-03-15")]
+)
 async def test_a_key_that_python_cannot_hold_is_said_and_filters_leave_it_out(
-    db: Database,
+    db: Database, kind: str, at: str
 ) -> None:
     await db.pool.execute(
-        f"CREATE TABLE t (at timestamptz PRIMARY KEY, s text, {COLUMN} vector(384));"
-        "INSERT INTO t VALUES ('0044-03-15 BC', 'et tu'), ('2026-03-15', 'go')"
+        f"CREATE TABLE t (at {kind} PRIMARY KEY, s text, {COLUMN} vector(384));"
+        f"INSERT INTO t VALUES ('{at}', 'et tu'), ('2026-03-15', 'go')"
     )
     names = Names(table="t", source_column="s", embedding_column=COLUMN)
 
     with pytest.raises(InvalidInput, match=r"before Christ.*Leave such rows out by filters"):
         await backfill(db, RecordedService([]), **names)
 
-    since = {"at": {"gte": datetime(2000, 1, 1, tzinfo=UTC)}}
-    assert (await backfill(db, RecordedService([]), **names, filters=since)).embedded == 1
+    years = {"gte": datetime(2000, 1, 1, tzinfo=UTC), "lt": datetime(3000, 1, 1, tzinfo=UTC)}
+    report = await backfill(db, RecordedService([]), **names, filters={"at": years})
+    assert report.embedded == 1
 
 
 @pytest.mark.parametrize("table", KEYS)

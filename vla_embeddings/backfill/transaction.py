@@ -44,7 +44,7 @@ async def scan(connection: Connection, sql: str, parameters: Parameters) -> list
         )
     except asyncpg.DataError as error:
         raise parameters.explain(error) from error
-    except OverflowError as error:
+    except (OverflowError, ValueError) as error:
         raise InvalidInput(
             "The primary key holds what Python cannot, such as a time before Christ or after the "
             f"year 9999 ({error}). Leave such rows out by filters."
