@@ -119,8 +119,9 @@ class Cluster:
                 ranges = await server.slot_owners()
             except CacheUnavailable:
                 continue
-            await self._adopt(ranges)
-            break
+            if ranges:  # else it is in no cluster yet, or any more
+                await self._adopt(ranges)
+                break
         self._refresh_after = time.monotonic() + REFRESH_SECONDS
 
     async def _adopt(self, ranges: Sequence[SlotRange]) -> None:
@@ -130,6 +131,6 @@ class Cluster:
             server = self._servers.get(address.name) or before.pop(address.name, None)
             self._servers[address.name] = server = server or self._connect(address)
             self._owners[first : last + 1] = [server] * (last + 1 - first)
-        self._stale = False
+        self._stale = None in self._owners  # who owns them may be known later
         for server in before.values():
             await server.close()

@@ -258,6 +258,42 @@ async def test_a_server_that_died_costs_its_own_keys_alone(vectors: Vectors) -> 
             assert 500 < sum(vector is not None for vector in found.values()) < 800
 
 
+@pytest.mark.parametrize("known", [0, 1])
+async def test_slots_that_are_given_out_late_are_found(
+    known: int, vectors: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster's servers answer before they know of all its slots, or of any."""
+    monkeypatch.setattr(cluster_module, "REFRESH_SECONDS", 0.0)
+    key, vector = next(iter(vectors.items()))
+    node = started_server(SETTINGS)
+    try:
+        slot = node.command("CLUSTER", "KEYSLOT", key)
+        others = [other for other in range(2**14) if other != slot]
+        for other in others[:known]:
+            node.command("CLUSTER", "ADDSLOTS", other)
+        url = f"redis+cluster://127.0.0.1:{node.port}"
+        async with PatientCache(url, ttl=60, memory_entries=0) as cache:
+            assert not await cache.set_embedding(key, vector)
+            node.command("CLUSTER", "ADDSLOTS", slot, *others[known:])
+
+            await until_hit(cache, key, vector)
+    finally:
+        node.stop()
+
+
+async def test_a_server_that_is_in_no_cluster_any_more_is_passed_over(
+    url: str, vectors: Vectors
+) -> None:
+    key, vector = next(iter(vectors.items()))
+    left = started_server(SETTINGS)
+    try:
+        both = url.replace("127.0.0.1", f"127.0.0.1:{left.port},127.0.0.1")
+        async with PatientCache(both, ttl=60) as cache:
+            assert await cache.set_embedding(key, vector)
+    finally:
+        left.stop()
+
+
 async def test_without_any_server_everything_misses() -> None:
     async with EmbeddingCache(f"redis+cluster://localhost:{free_port()}") as cache:
         assert await cache.get_embedding("instruction:a") is None
