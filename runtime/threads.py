@@ -1,10 +1,14 @@
 """How many CPUs this process may use, and how insistently."""
 
+import logging
 import math
 import os
 import sys
 import threading
+from functools import cache
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -28,7 +32,8 @@ def priority() -> int:
 def lower_priority(nice: int, further: int = 0) -> None:
     """Let the machine's other threads go before the calling one, and before those it starts.
 
-    On Linux alone: elsewhere a priority belongs to the whole process.
+    On Linux alone: elsewhere a priority belongs to the whole process. A sandbox may refuse it, as
+    systemd's `SystemCallFilter=~@resources` does: then the thread keeps what it has.
 
     Args:
         nice: 0, as others, to 19, whatever they leave. A thread that has less priority keeps it.
@@ -39,7 +44,19 @@ def lower_priority(nice: int, further: int = 0) -> None:
     now = priority()
     wanted = min(19, max(nice, now) + further)
     if wanted > now:  # to less would need a privilege
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), wanted)
+        try:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), wanted)
+        except PermissionError as error:
+            _warn_of_refusal(str(error))
+
+
+@cache  # once, not for every thread
+def _warn_of_refusal(reason: str) -> None:
+    logger.warning(
+        "The system refuses threads a lower priority (setpriority: %s), so none of those that "
+        "embed lets others go first",
+        reason,
+    )
 
 
 def _cgroup_quota() -> float | None:

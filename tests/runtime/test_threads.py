@@ -89,3 +89,22 @@ def test_a_priority_is_only_ever_lowered(own: int, nice: int, further: int, expe
         pytest.skip("the tests themselves were started with less priority")
 
     assert _in_a_thread(own, nice, further) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a priority is the whole process's elsewhere")
+def test_a_priority_that_a_sandbox_refuses_is_kept_and_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError("by this test")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    monkeypatch.setattr(os, "getpriority", lambda *_: 0)
+
+    lower_priority(0, further=5)
+    lower_priority(7)
+
+    assert [record.message for record in caplog.records] == [
+        "The system refuses threads a lower priority (setpriority: by this test), so none "
+        "of those that embed lets others go first"
+    ]
