@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from weakref import WeakSet
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Disconnected
@@ -34,7 +35,8 @@ class Pool:
     ) -> None:
         self._make = make
         self._came_late = came_late
-        self._all: set[AbstractConnection] = set()
+        # Weakly: whoever is cancelled while it has one may lose it.
+        self._all: WeakSet[AbstractConnection] = WeakSet()
         # The last one used goes first, and one that failed is opened anew before an older one is
         # tried: what cut it off may have cut off all.
         self._idle: list[AbstractConnection] = []
@@ -90,8 +92,6 @@ class Pool:
 
     def _open_one_more(self, closed: AbstractConnection | None) -> None:
         """Begin to open a connection, unless those being opened are enough for who waits."""
-        if closed is not None:
-            self._all.discard(closed)
         if len(self._opening) <= len(self._waiting):
             connection = closed or self._make()
             self._all.add(connection)
@@ -103,7 +103,6 @@ class Pool:
                 await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException as error:
             self._opening.pop(connection, None)
-            self._all.discard(connection)
             await connection.disconnect(nowait=True)
             if not isinstance(error, Exception):
                 raise

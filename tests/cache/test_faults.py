@@ -1,9 +1,11 @@
 """Whatever happens to Redis: no error, no wrong vector, no long wait."""
 
 import asyncio
+import gc
 import logging
 import random
 import signal
+import weakref
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,6 +14,7 @@ import redis
 import redis.asyncio
 from numpy.typing import NDArray
 from prometheus_client import REGISTRY
+from redis.asyncio.connection import AbstractConnection
 
 from tests.cache.servers import PatientCache, Server, fake, forward, free_port
 from vla_embeddings.cache import EmbeddingCache, breaker, guard, pool
@@ -295,6 +298,31 @@ async def test_cancelled_callers_disturb_nobody(
                 assert all(vector is not None for _, vector in found)
     assert len(await redis_client.client_list()) <= 10 + 1
     await cache.close()
+
+
+async def test_a_caller_cancelled_while_its_connection_is_looked_at_leaves_none(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before redis-py 8, a look at whether a connection can be used lets others run."""
+    looked_at: asyncio.Future[weakref.ref[AbstractConnection]] = asyncio.Future()
+
+    async def look(connection: AbstractConnection) -> bool:
+        looked_at.set_result(weakref.ref(connection))
+        await asyncio.Event().wait()
+        return False
+
+    async with PatientCache(redis_url, memory_entries=0) as cache:
+        await cache.get_embedding("instruction:a")
+        monkeypatch.setattr(pool, "_can_read", look)
+        call = asyncio.create_task(cache.get_embedding("instruction:a"))
+        connection = await looked_at
+
+        call.cancel()
+        await asyncio.wait([call])
+
+        del call
+        gc.collect()
+        assert connection() is None
 
 
 async def test_a_full_server_refuses_and_says_so_once(
