@@ -55,6 +55,7 @@ def test_variables_and_arguments_override_the_defaults(monkeypatch: pytest.Monke
         ("EMBEDDING_CACHE_TTL", "soon"),
         ("EMBEDDING_CACHE_TTL", "1000000000"),
         ("EMBEDDING_MODELS_DIR", ""),
+        ("EMBEDDING_MODELS_DIR", "~nobody-of-that-name/models"),
         ("EMBEDDING_DEVICE", "tpu"),
         ("EMBEDDING_PRECISION", "fp8"),
         ("EMBEDDING_SIMILARITY_THRESHOLD", "1.5"),
@@ -127,6 +128,16 @@ def test_models_lie_in_the_users_cache_folder_by_default(monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/robot")
 
     assert EmbeddingConfig().models_dir == Path("/var/cache/robot/vla-embeddings/models")
+
+
+def test_where_there_is_no_home_a_folder_for_models_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "~nobody-of-that-name")
+
+    with pytest.raises(ConfigurationError, match=r"no home folder .*set EMBEDDING_MODELS_DIR"):
+        EmbeddingConfig()
+    assert EmbeddingConfig(models_dir="/var/models").models_dir == Path("/var/models")
 
 
 def test_a_variable_that_is_misspelt_is_told_with_the_one_that_may_be_meant(

@@ -27,7 +27,17 @@ _MAY_HOLD_PASSWORDS = frozenset({"redis_url", "database_url"})
 
 def _default_models_dir() -> Path:
     cache_home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache_home).expanduser() / "vla-embeddings" / "models"
+    try:
+        return _expanded(Path(cache_home)) / "vla-embeddings" / "models"
+    except ValueError as error:
+        raise ConfigurationError(f"{error}: set EMBEDDING_MODELS_DIR to a full path") from None
+
+
+def _expanded(folder: Path) -> Path:
+    try:
+        return folder.expanduser()
+    except RuntimeError:  # neither HOME nor the system's list of users tells
+        raise ValueError(f"There is no home folder for {folder}") from None
 
 
 class EmbeddingConfig(BaseSettings):
@@ -94,7 +104,7 @@ class EmbeddingConfig(BaseSettings):
     def _folder(cls, folder: object) -> object:
         if folder == "":
             raise ValueError("Expected a folder")
-        return Path(folder).expanduser() if isinstance(folder, str | Path) else folder
+        return _expanded(Path(folder)) if isinstance(folder, str | Path) else folder
 
 
 def _explain(error: ValidationError, passed: set[str]) -> str:
