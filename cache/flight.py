@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 T = TypeVar("T")
 
 _Slot = tuple[asyncio.AbstractEventLoop, Hashable]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class _Flight(Generic[T]):
     task: asyncio.Task[T]
     waiting: int = 0
@@ -25,7 +26,8 @@ class SingleFlight(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._flights: dict[_Slot, _Flight[T]] = {}
+        # Weakly: a loop that is closed in the middle leaves nobody who waits for them.
+        self._flights: WeakValueDictionary[_Slot, _Flight[T]] = WeakValueDictionary()
 
     async def run(self, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `compute()`, or of the run that is under way for `key`.
@@ -33,7 +35,8 @@ class SingleFlight(Generic[T]):
         All callers get the same object. An error reaches all of them; the next call after it
         computes anew.
         """
-        slot = (asyncio.get_running_loop(), key)
+        loop = asyncio.get_running_loop()
+        slot = (loop, key)
         flight = self._flights.get(slot) or self._take_off(slot, compute)
         flight.waiting += 1
         try:
@@ -44,7 +47,8 @@ class SingleFlight(Generic[T]):
             if not flight.waiting and not flight.task.done():
                 # Before it ends: who asks from now on must not get the cancellation.
                 self._clear(slot, flight)
-                flight.task.cancel()
+                if not loop.is_closed():
+                    flight.task.cancel()
         return flight.task.result()
 
     def _take_off(self, slot: _Slot, compute: Callable[[], Coroutine[Any, Any, T]]) -> _Flight[T]:

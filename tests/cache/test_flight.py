@@ -166,3 +166,28 @@ def test_one_flight_serves_one_event_loop_after_another() -> None:
         return await flight.run("a", compute)
 
     assert [asyncio.run(call()) for _ in range(2)] == [7, 7]
+
+
+def test_calls_under_way_end_with_their_event_loop() -> None:
+    """Else each would hold its input for as long as the service lives."""
+    flight = SingleFlight[int]()
+    loop = asyncio.new_event_loop()
+    ended = []
+
+    async def call() -> None:
+        try:
+            await flight.run("a", Work())
+        finally:
+            ended.append("a")
+
+    async def begin() -> None:
+        asyncio.create_task(call())  # noqa: RUF006 - nobody waits for it
+        await settled()
+
+    loop.run_until_complete(begin())
+    assert not ended
+
+    loop.close()
+
+    gc.collect()
+    assert ended == ["a"]
