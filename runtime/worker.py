@@ -39,9 +39,10 @@ class _Job(Generic[Item]):
 
     def add(self, place: int, vector: NDArray[np.float32]) -> None:
         """Take the vector of an item; with the last one, deliver them all."""
-        self.vectors[place] = vector
-        if self.is_done:
-            self.deliver(np.stack([self.vectors[place] for place in range(len(self.items))]))
+        vectors = {**self.vectors, place: vector}
+        if len(vectors) == len(self.items):
+            self.deliver(np.stack([vectors[place] for place in range(len(vectors))]))
+        self.vectors[place] = vector  # last: a job that is done has been delivered
 
     def deliver(self, result: Vectors | Exception) -> None:
         """Hand the result to the caller's loop; a caller that has gone gets nothing."""

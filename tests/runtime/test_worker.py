@@ -264,6 +264,26 @@ async def test_a_bad_item_fails_alone(worker: Worker[int], doubler: Doubler) -> 
     assert [float(r[0, 0]) for r in results if not isinstance(r, BaseException)] == [0, 2, 6]
 
 
+async def test_a_request_is_answered_where_memory_lacked_to_put_its_vectors_together(
+    worker: Worker[int], doubler: Doubler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await _keep_busy(worker, doubler)
+    others = await _ask(worker, 1, 2)
+    stack, faults = np.stack, iter([None, MemoryError()])
+
+    def stack_or_fail(vectors: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        if fault := next(faults, None):
+            raise fault
+        return stack(vectors)
+
+    monkeypatch.setattr(np, "stack", stack_or_fail)
+    doubler.may_run.set()
+    async with asyncio.timeout(PATIENCE):
+        results = await asyncio.gather(first, *others)
+
+    assert [float(result[0, 0]) for result in results] == [0, 2, 4]
+
+
 async def test_a_cancelled_waiting_request_is_not_encoded(
     worker: Worker[int], doubler: Doubler
 ) -> None:
