@@ -567,6 +567,37 @@ async def test_cleanup_ends_the_service_and_may_be_repeated(config: EmbeddingCon
         await service.get_instruction_embedding("pick up the red block")
 
 
+async def test_a_block_that_is_cancelled_at_its_end_closes_the_cache_too(
+    config: EmbeddingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = EmbeddingCache()
+    service = EmbeddingService(cache=cache, config=config)
+    ending, may_end, closed = threading.Event(), threading.Event(), asyncio.Event()
+
+    def end() -> None:
+        ending.set()
+        may_end.wait(PATIENCE)
+
+    async def close() -> None:
+        closed.set()
+
+    async def use() -> None:
+        async with service:
+            pass
+
+    monkeypatch.setattr(service, "cleanup", end)
+    monkeypatch.setattr(cache, "close", close)
+    block = asyncio.create_task(use())
+    assert await asyncio.to_thread(ending.wait, PATIENCE)
+
+    block.cancel()
+    await asyncio.wait([block])
+
+    may_end.set()
+    assert block.cancelled()
+    assert closed.is_set()
+
+
 def _priorities() -> list[int]:
     """Those of this process's threads."""
     found = []

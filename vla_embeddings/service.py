@@ -279,9 +279,11 @@ class EmbeddingService:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self.cleanup)
-        if self._cache is not None:
-            await self._cache.close()
+        try:
+            await asyncio.to_thread(self.cleanup)
+        finally:  # also where who waits for it is cancelled
+            if self._cache is not None:
+                await self._cache.close()
 
     @property
     def _is_forked(self) -> bool:
