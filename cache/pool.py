@@ -53,10 +53,10 @@ class Pool:
         connection = self._idle.pop() if self._idle else None
         if connection is not None and await _is_usable(connection):
             return connection
-        self._open_one_more(connection)
         waiter: asyncio.Future[AbstractConnection] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
+            self._open_if_too_few(connection)
             return await waiter
         except asyncio.CancelledError:
             # It may have been given one at the same moment.
@@ -90,12 +90,14 @@ class Pool:
             return_exceptions=True,
         )
 
-    def _open_one_more(self, closed: AbstractConnection | None) -> None:
+    def _open_if_too_few(self, closed: AbstractConnection | None) -> None:
         """Begin to open a connection, unless those being opened are enough for who waits."""
-        if len(self._opening) <= len(self._waiting):
+        if len(self._opening) < len(self._waiting):
             connection = closed or self._make()
             self._all.add(connection)
-            self._opening[connection] = asyncio.create_task(self._open(connection))
+            task = asyncio.create_task(self._open(connection))
+            if not task.done():  # as one that an eager task factory started may be
+                self._opening[connection] = task
 
     async def _open(self, connection: AbstractConnection) -> None:
         try:

@@ -5,8 +5,10 @@ import gc
 import logging
 import random
 import signal
+import sys
 import weakref
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,6 +135,23 @@ async def test_a_closed_port_is_a_miss_and_asked_three_times(
     assert len(caplog.messages) == 1
     state = REGISTRY.get_sample_value("embedding_cache_breaker_state", {"server": url})
     assert state == 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no eager tasks")
+async def test_where_tasks_are_eager_a_server_that_comes_later_is_found(
+    server: Server, tmp_path: Path, vectors: Vectors
+) -> None:
+    """Such a task has failed before it is known, where there is no socket yet."""
+    asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory", None))
+    key, vector = next(iter(vectors.items()))
+    assert server.running is not None
+    place = tmp_path / "redis.sock"
+    async with PatientCache(f"unix://{place}", memory_entries=0) as cache:
+        assert await cache.get_embedding(key) is None
+
+        place.symlink_to(server.running.url.removeprefix("unix://"))
+
+        await until_hit(cache, key, vector)
 
 
 async def test_this_process_remembers_while_redis_is_down(vectors: Vectors) -> None:
