@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import AskError, InvalidResponse, ResponseError
 
 from vla_embeddings.cache.address import Address
@@ -145,6 +146,8 @@ class Server:
 
     async def _scan(self, cursor: int, pattern: bytes) -> tuple[int, list[bytes]]:
         position, page = await self._command("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
+        if not isinstance(page, list):
+            raise InvalidResponse("not the reply to SCAN")
         return int(position), page
 
     async def _used_memory(self) -> int:
@@ -152,11 +155,14 @@ class Server:
         return int(dict(line.split(b":", 1) for line in lines if b":" in line)[b"used_memory"])
 
     async def _cluster_slots(self) -> list[SlotRange]:
-        return [
+        ranges = [
             # A server that does not know its own address leaves the host out.
             SlotRange(first, last, self.address.at((host or b"").decode(), port))
             for first, last, (host, port, *_), *_ in await self._command("CLUSTER", "SLOTS")
         ]
+        if not all(0 <= first <= last < REDIS_CLUSTER_HASH_SLOTS for first, last, _ in ranges):
+            raise InvalidResponse("not the reply to CLUSTER SLOTS")
+        return ranges
 
     async def _probe(self) -> None:
         # A read like the callers'; PING would be answered where reads are not allowed.

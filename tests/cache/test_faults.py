@@ -229,12 +229,15 @@ async def test_who_gets_no_turn_for_long_has_a_miss_that_is_no_fault_of_the_serv
         b"-CLUSTERDOWN The cluster is down\r\n",
         b"-MOVED 1 :0\r\n",
         b"*1\r\n*1\r\n*1\r\n$-1\r\n",
+        b"*1\r\n*3\r\n$1\r\na\r\n$1\r\nb\r\n*2\r\n$1\r\nc\r\n:6379\r\n",
+        b"*1\r\n*3\r\n:0\r\n:16384\r\n*2\r\n$1\r\nc\r\n:6379\r\n",
         b"\x00" * 64,
         b"",
     ],
     ids=repr,
 )
-async def test_any_answer_is_at_worst_a_miss(reply: bytes) -> None:
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+async def test_any_answer_is_at_worst_a_miss(scheme: str, reply: bytes) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while request := await reader.read(65536):
             handshake = request.count(b"SETINFO")
@@ -244,8 +247,10 @@ async def test_any_answer_is_at_worst_a_miss(reply: bytes) -> None:
 
     async with (
         fake(answer) as place,
-        EmbeddingCache(f"redis://{place}", memory_entries=0) as cache,
+        EmbeddingCache(f"{scheme}://{place}", memory_entries=0) as cache,
     ):
+        with pytest.raises(CacheUnavailable):
+            await cache.clear_pattern("*")
         for _ in range(5):
             assert await cache.get_embedding("instruction:a") is None
             assert await cache.get_many(["image:a", "image:b"]) == {
