@@ -41,7 +41,12 @@ def as_vector(embedding: ArrayLike, storage: Storage) -> NDArray[np.float32]:
         InvalidInput: it is not a finite, non-empty vector of shape (n,), or one of its values
             does not fit `storage`.
     """
-    given = np.asarray(embedding)
+    try:
+        given = np.asarray(embedding)
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"Expected an embedding of shape (n,) with real values: {error}"
+        ) from error
     if given.ndim != 1 or not given.size or given.dtype.kind not in "fiu":
         raise InvalidInput(
             "Expected an embedding of shape (n,) with real values; "

@@ -58,7 +58,7 @@ def wire_key(key: str) -> bytes:
     """
     try:
         name = key.encode()
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, AttributeError):  # the latter of bytes, for one
         raise InvalidInput(f"Expected a cache key of valid text; got {key!r}.") from None
     return name if name.startswith(_PREFIX) else _PREFIX + name
 

@@ -180,6 +180,8 @@ async def test_an_unusable_argument_is_refused_and_nothing_is_stored(
             await cache.set_embedding("instruction:a", [1.0], ttl)
     with pytest.raises(InvalidInput, match="ud800"):
         await cache.get_embedding("instruction:\ud800")
+    with pytest.raises(InvalidInput, match="b'instruction:a'"):
+        await cache.get_embedding(b"instruction:a")  # type: ignore[arg-type]  # as redis-py takes
     assert await redis_client.dbsize() == 0
 
 

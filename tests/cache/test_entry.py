@@ -106,7 +106,7 @@ def test_foreign_replies_are_none(reply: object) -> None:
 
 @pytest.mark.parametrize(
     "embedding",
-    [[], [[1.0, 2.0]], 3.0, [np.nan], [np.inf], ["1"], [1j], [True], [1e39]],
+    [[], [[1.0, 2.0]], [[1.0], [2.0, 3.0]], 3.0, [np.nan], [np.inf], ["1"], [1j], [True], [1e39]],
     ids=str,
 )
 def test_what_is_no_finite_vector_is_refused(embedding: ArrayLike) -> None:
