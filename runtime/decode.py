@@ -39,8 +39,9 @@ _UPRIGHT = {
 }
 
 
-# Pillow reads an opened image in place, on first use: two threads must not do that at once. Images
-# cannot be keys of a dictionary, so each has a lock by its address, as long as a thread has that.
+# Pillow reads an opened image and its EXIF in place, on first use: two threads must not do that at
+# once. Images cannot be keys of a dictionary, so each has a lock by its address, as long as a
+# thread has that.
 _LOADING: WeakValueDictionary[int, threading.Lock] = WeakValueDictionary()
 _FINDING = threading.Lock()
 
@@ -116,8 +117,8 @@ def snapshot(image: ImageInput) -> ImageInput:
         return _copy(image)
     with _naming(image):
         with _turn(image):
-            taken = image.copy()
-        taken.getexif()[ExifTags.Base.Orientation] = _orientation(image)
+            taken, orientation = image.copy(), _orientation(image)
+        taken.getexif()[ExifTags.Base.Orientation] = orientation
         return taken
 
 
@@ -170,7 +171,7 @@ def _upright_rgb(image: Image.Image, turn: AbstractContextManager[object]) -> Im
     with _naming(image):
         with turn:
             image.load()
-        method = _UPRIGHT.get(_orientation(image))
+            method = _UPRIGHT.get(_orientation(image))
         rgb = _rgb(image)
         if method is not None:
             rgb = rgb.transpose(method)

@@ -5,7 +5,8 @@ import io
 import re
 import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,29 @@ def test_an_image_that_loads_slowly_holds_up_no_other(monkeypatch: pytest.Monkey
             ended.set()
 
     np.testing.assert_array_equal(first, _gradient())
+
+
+@pytest.mark.parametrize("read", [decode, lambda image: decode(snapshot(image))])
+def test_an_image_that_two_threads_read_at_once_is_upright_in_both(
+    read: Callable[[ImageInput], Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    opened = Image.open(io.BytesIO(_encoded(_gradient(48, 32), "PNG", exif=exif)))
+    load = Image.Exif.load
+    others: list[Future[Image.Image]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def load_while_another_reads(exif: Image.Exif, data: bytes) -> None:
+            if not others:
+                others.append(pool.submit(read, opened))
+                wait(others, timeout=0.1)  # in vain, where that one waits for this one
+            load(exif, data)
+
+        monkeypatch.setattr(Image.Exif, "load", load_while_another_reads)
+        images = [read(opened), others[0].result()]
+
+    assert [image.size for image in images] == [(32, 48)] * 2
 
 
 def test_the_callers_image_stays_as_it_was() -> None:
