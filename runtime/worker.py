@@ -39,10 +39,15 @@ class _Job(Generic[Item]):
 
     def add(self, place: int, vector: NDArray[np.float32]) -> None:
         """Take the vector of an item; with the last one, deliver them all."""
-        vectors = {**self.vectors, place: vector}
-        if len(vectors) == len(self.items):
-            self.deliver(np.stack([vectors[place] for place in range(len(vectors))]))
-        self.vectors[place] = vector  # last: a job that is done has been delivered
+        self.vectors[place] = vector
+        if not self.is_done:
+            return
+        try:
+            together = np.stack([self.vectors[place] for place in range(len(self.items))])
+        except MemoryError:
+            del self.vectors[place]  # a job that is done has been delivered
+            raise
+        self.deliver(together)
 
     def deliver(self, result: Vectors | Exception) -> None:
         """Hand the result to the caller's loop; a caller that has gone gets nothing."""
