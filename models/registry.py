@@ -1,5 +1,6 @@
 """The models this library serves: one frozen row each."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -94,7 +95,7 @@ def find_model(name: str, kind: Kind) -> Model:
     row = next(model for model in MODELS if model.kind == kind)
     if name in (row.name, row.checkpoint.hub_id, row.checkpoint.hub_id.rpartition("/")[2]):
         return row
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))  # Path's own fails for unknown users
     if folder.is_dir():
         suffix = "-text" if kind == "clip-text" else ""
         return replace(row, name=folder.resolve().name + suffix, local_checkpoint=folder)

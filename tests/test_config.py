@@ -56,6 +56,7 @@ def test_variables_and_arguments_override_the_defaults(monkeypatch: pytest.Monke
         ("EMBEDDING_CACHE_TTL", "1000000000"),
         ("EMBEDDING_MODELS_DIR", ""),
         ("EMBEDDING_MODELS_DIR", "~nobody-of-that-name/models"),
+        ("EMBEDDING_THREADS", "3000000000"),
         ("EMBEDDING_DEVICE", "tpu"),
         ("EMBEDDING_PRECISION", "fp8"),
         ("EMBEDDING_SIMILARITY_THRESHOLD", "1.5"),

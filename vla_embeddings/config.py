@@ -70,7 +70,7 @@ class EmbeddingConfig(BaseSettings):
     nice: int = Field(0, ge=0, le=19)
     """Scheduling priority of the threads that embed: 0 as others, 19 after all others (Linux).
     Bulk work steps back five further."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=1024)
     """CPU threads of each model's requests, and as many of its bulk work; by default as many as
     the process may use, which is too many where several processes share a machine."""
     models_dir: Path = Field(default_factory=_default_models_dir)

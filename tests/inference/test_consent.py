@@ -15,6 +15,8 @@ from vla_embeddings.inference.consent import Consent
 from vla_embeddings.samples import make_scenes
 from vla_embeddings.search import Database
 
+UUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+
 
 class Counted:
     """Answers from a set, and counts the questions."""
@@ -62,6 +64,18 @@ async def test_after_forget_even_a_question_under_way_is_asked_anew() -> None:
 
     await under_way
     assert await asked.ask("customer_123") == "denied"
+
+
+@pytest.mark.parametrize("spelling", ["3F2504E0-4F89-11D3-9A0C-0305E82C3301", f"{{{UUID}}}"])
+async def test_a_uuid_is_forgotten_in_any_spelling(spelling: str) -> None:
+    check = Counted(UUID, spelling)
+    asked = Consent(check, ttl=60)
+    assert await asked.ask(spelling) == "granted"
+
+    asked.forget(UUID)
+    check.agreed.clear()
+
+    assert await asked.ask(spelling) == "denied"
 
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", False])

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from tests.inference.test_consent import Counted
+from tests.inference.test_consent import UUID, Counted
 from tests.outage import Proxy
 from vla_embeddings import EmbeddingService
-from vla_embeddings.errors import DatabaseUnavailable
+from vla_embeddings.errors import DatabaseUnavailable, InvalidInput
 from vla_embeddings.inference import Forgotten, InferenceEmbeddings
 from vla_embeddings.samples import make_scenes
 from vla_embeddings.search import Database
@@ -45,6 +45,29 @@ async def test_forgetting_clears_both_tables_and_says_how_many(
     assert await holders(db, "instruction_analytics", "instruction_embedding") == {"bob"}
     assert await holders(db, "context_metadata", "image_embedding") == {"bob"}
     assert await db.pool.fetchval("SELECT count(*) FROM instruction_analytics") == 3
+
+
+async def test_an_id_that_is_no_string_is_refused(service: EmbeddingService, db: Database) -> None:
+    async with InferenceEmbeddings(service, db) as inference:
+        with pytest.raises(InvalidInput, match="customer_id must be a string; got 7"):
+            await inference.forget_customer(7)  # type: ignore[arg-type]  # as an untyped caller
+
+
+async def test_what_waits_under_another_spelling_of_the_customers_uuid_is_dropped_too(
+    service: EmbeddingService, db: Database, fragile: Database, proxy: Proxy
+) -> None:
+    await db.pool.execute("INSERT INTO instruction_analytics (id) VALUES (1), (2)")
+    check = Counted(UUID.upper(), "bob")
+    async with InferenceEmbeddings(service, fragile, consent=check, budget_ms=20_000) as inference:
+        await proxy.shut()
+        await infer(inference, UUID.upper(), 1)
+        await infer(inference, "bob", 2)
+        await asyncio.sleep(0.1)
+        with pytest.raises(DatabaseUnavailable):
+            await inference.forget_customer(UUID)
+        await proxy.open()
+
+    assert await holders(db, "instruction_analytics", "instruction_embedding") == {"bob"}
 
 
 async def test_what_waits_is_dropped_and_later_vectors_need_a_new_yes(

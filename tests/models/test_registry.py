@@ -48,7 +48,7 @@ def test_a_folder_may_be_given_from_home(tmp_path: Path, monkeypatch: pytest.Mon
     assert find_model("~/my-model", "text").local_checkpoint == tmp_path / "my-model"
 
 
-@pytest.mark.parametrize("name", ["all-MiniLM-L12-v2", "no/such/folder", "all-minilm-l6-v2"])
+@pytest.mark.parametrize("name", ["all-MiniLM-L12-v2", "no/such/folder", "~nobody-here/model"])
 def test_an_unknown_name_is_told_what_is_known(name: str) -> None:
     with pytest.raises(ModelNotFound, match=r"all-MiniLM-L6-v2.*folder of a local checkpoint"):
         find_model(name, "text")

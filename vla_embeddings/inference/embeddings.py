@@ -138,8 +138,11 @@ class InferenceEmbeddings:
         check, asked anew, allows it; so withdraw the consent first.
 
         Raises:
+            InvalidInput: the id is no string, or does not fit the type of a `customer_id` column.
             DatabaseUnavailable: the server cannot be reached; call it again.
         """
+        if not isinstance(customer_id, str):
+            raise InvalidInput(f"customer_id must be a string; got {customer_id!r}")
         self._consent.forget(customer_id)
         waiting = await self._recorder.forget(customer_id)
         return await clear(self._db, customer_id, waiting=waiting)

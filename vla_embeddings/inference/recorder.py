@@ -73,7 +73,7 @@ class Recorder:
         """Drop what waits for this customer, after the batch under way; returns how many."""
         async with self._writing:
             records = self._take(len(self._queue))
-            kept = [record for record in records if record.inference.customer_id != customer_id]
+            kept = [record for record in records if not record.inference.is_of(customer_id)]
             for record in kept:
                 self._put(record)
         dropped = len(records) - len(kept)
