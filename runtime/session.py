@@ -80,7 +80,7 @@ class Session:
         """
         try:
             outputs: Sequence[NDArray[np.float32]] = self._session.run(None, inputs)
-        except Exception as error:  # as above
+        except Exception as error:  # its exceptions share no base class of their own
             shapes = {name: array.shape for name, array in inputs.items()}
             raise InferenceError(f"{self.provider} failed on inputs {shapes}: {error}") from error
         return outputs[0]
@@ -112,7 +112,7 @@ def _open_cpu_session(ort: Any, artifact: Artifact, choice: ProviderChoice, opti
             disabled_optimizers=_SLOWER_ON_CPU,
             enable_fallback=0,  # it would print, and try the same provider again
         )
-    except Exception as error:  # its exceptions share no base class of their own
+    except Exception as error:  # as above
         raise _not_loaded(artifact, error) from error
 
 
