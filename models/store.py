@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,21 @@ class Artifact:
     @property
     def parity(self) -> Path:
         return self.folder / PARITY
+
+    def inodes(self) -> Mapping[str, tuple[int, int, int] | None]:
+        """Which file each one is: device, inode and time of change in ns; None where it is not.
+
+        An export puts other files in their place.
+        """
+        found = dict[str, tuple[int, int, int] | None]()
+        for name in self.manifest.files:
+            try:
+                stat = (self.folder / name).stat()
+            except OSError:
+                found[name] = None
+            else:
+                found[name] = stat.st_dev, stat.st_ino, stat.st_mtime_ns
+        return found
 
     def verify(self) -> None:
         """Compare every file with the manifest.

@@ -121,12 +121,12 @@ class CapturedSession:
         differences = []
         for value in (1, 2):
             inputs = {
-                # A mask counts the tokens: with 2, kernels would read past the end of the text.
-                entry.name: np.full(
-                    capture.shape, 1 if entry.name == MASK else value, _DTYPES[entry.type]
-                )
+                entry.name: np.full(capture.shape, value, _DTYPES[entry.type])
                 for entry in self._session.get_inputs()
             }
+            if MASK in inputs:
+                # It counts the tokens: with 2, kernels would read past the end of the text.
+                inputs[MASK][:] = np.arange(capture.shape[1]) < capture.shape[1] // value
             [plain] = self._session.run(None, inputs, self._plain)
             differences.append(np.abs(capture.run(self._session, inputs) - plain).max())
         return float(np.max(differences))

@@ -1,8 +1,8 @@
 """One ONNX Runtime session per model, made so that nothing falls back in silence."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -92,15 +92,30 @@ def _verifying(artifact: Artifact) -> Iterator[None]:
 
     The digests of all files take as long as half of the rest.
     """
-    with ThreadPoolExecutor(1, "vla-verify") as thread:
+    before, faults = artifact.inodes(), list[Exception]()
+
+    def verify() -> None:
         try:
-            verified = thread.submit(artifact.verify)
-        except RuntimeError as error:
-            raise no_thread(error) from error
-        try:
-            yield
-        finally:
-            verified.result()
+            artifact.verify()
+        except Exception as error:
+            faults.append(error)
+
+    thread = threading.Thread(target=verify, name="vla-verify")
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise no_thread(error) from error
+    try:
+        yield
+    finally:
+        thread.join()
+        if faults:
+            raise faults[0]
+    if artifact.inodes() != before:
+        # Each file was read at a moment of its own: graph and weights may be of two exports.
+        raise ArtifactDamaged(
+            f"{artifact.folder} was exported anew while it was loaded. Try again"
+        )
 
 
 def _open_cpu_session(ort: Any, artifact: Artifact, choice: ProviderChoice, options: Any) -> Any:

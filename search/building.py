@@ -28,6 +28,8 @@ BUILD_SECONDS = 7 * 86_400.0
 UNHURRIED = {"statement_timeout": "0"}
 # A concurrent build or drop waits for others' transactions, and holds up nobody meanwhile.
 CONCURRENT = {**UNHURRIED, "lock_timeout": "0"}
+# Whoever ended a build waits for its leftover to be removed.
+TIDYING = "5s"
 
 POLL_SECONDS = 0.2
 
@@ -38,7 +40,8 @@ SELECT phase,
        CASE WHEN tuples_total > 0 THEN tuples_done ELSE blocks_done END AS done,
        CASE WHEN tuples_total > 0 THEN tuples_total ELSE blocks_total END AS total
 FROM pg_catalog.pg_stat_progress_create_index
-WHERE relid = $1 OR relid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree($1) p)
+WHERE datname = pg_catalog.current_database()
+  AND (relid = $1 OR relid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree($1) p))
 """
 
 
@@ -87,9 +90,10 @@ async def build(
     concurrently: bool,
     settings: dict[str, str],
 ) -> None:
-    """Create the index under `settings`; whatever goes wrong, no invalid index stays.
+    """Create the index under `settings`; where that goes wrong, the invalid index is removed.
 
-    Only a connection that is lost leaves one, and the next build removes it.
+    A connection that is lost leaves it, and so does another's transaction that the removal would
+    have to wait for longer than `TIDYING`; the next build removes it.
     """
     name = await _free_name(connection, definition)
     statement = definition.create_statement(concurrently=concurrently, name=name)
@@ -99,8 +103,13 @@ async def build(
         except BaseException:
             if concurrently:
                 with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                    await tidied(connection, lambda: drop_invalid(connection, definition))
+                    await tidied(connection, lambda: _remove(connection, definition))
             raise
+
+
+async def _remove(connection: Connection, definition: IndexDefinition) -> None:
+    async with applied(connection, {"lock_timeout": TIDYING}):
+        await drop_invalid(connection, definition)
 
 
 async def _free_name(connection: Connection, definition: IndexDefinition) -> str:

@@ -184,6 +184,14 @@ async def resolve(connection: Connection, name: str, columns: tuple[str, ...] = 
     return table
 
 
+async def has_changed(connection: Connection, name: str) -> bool:
+    """Whether the table is other than this connection remembers it; it is looked up anew."""
+    memory = _memory_of(connection)
+    known = memory.get(await memory.meaning(connection, name))
+    memory.clear()
+    return await resolve(connection, name) != known
+
+
 def forget() -> None:
     """Look everything up anew; called when this process changes an index or a comment."""
     _memories.clear()

@@ -100,10 +100,11 @@ SELECT ic.relname AS name,
        CASE
            WHEN i.indisvalid THEN 'valid'
            WHEN EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p
-                        WHERE p.index_relid = ic.oid OR p.index_relid IS NULL AND EXISTS (
-                            SELECT FROM pg_catalog.pg_locks l
-                            WHERE l.pid = p.pid AND l.relation = tc.oid
-                              AND l.mode = 'ShareUpdateExclusiveLock')) THEN 'building'
+                        WHERE p.datname = pg_catalog.current_database() AND (
+                            p.index_relid = ic.oid OR p.index_relid IS NULL AND EXISTS (
+                                SELECT FROM pg_catalog.pg_locks l
+                                WHERE l.pid = p.pid AND l.relation = tc.oid
+                                  AND l.mode = 'ShareUpdateExclusiveLock'))) THEN 'building'
            ELSE 'invalid'
        END AS state,
        CASE WHEN ic.relkind = 'I'

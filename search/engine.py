@@ -18,7 +18,7 @@ from vla_embeddings.config import embedding_config
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.metrics import SEARCH_RESULTS, SEARCH_SECONDS
 from vla_embeddings.search.binding import fetch
-from vla_embeddings.search.catalog import Column, Table, forget, resolve
+from vla_embeddings.search.catalog import Column, Table, has_changed, resolve
 from vla_embeddings.search.filters import Filters, filtered
 from vla_embeddings.search.fingerprint import check_fingerprint
 from vla_embeddings.search.handles import Connection, Handle, connected, savepoint
@@ -33,8 +33,8 @@ Row: TypeAlias = dict[str, Any]
 
 MAX_TOP_K = 10_000
 
-# The table is not as it was when it was looked up, or when the statement was prepared.
-_CHANGED = (
+# Where the table is not as it was when it was looked up; but a filter may be wrong as well.
+_MAY_HAVE_CHANGED = (
     asyncpg.UndefinedColumnError,
     asyncpg.UndefinedFunctionError,  # of the type that a column had
     asyncpg.UndefinedTableError,
@@ -68,8 +68,10 @@ async def search(db: Handle, request: SearchRequest) -> list[Row]:
     async with connected(db) as connection:
         try:
             nearest, records = await _found(connection, request, top_k, named)
-        except _CHANGED:
-            forget()
+        except _MAY_HAVE_CHANGED as error:
+            prepared_before = isinstance(error, asyncpg.InvalidCachedStatementError)
+            if not await has_changed(connection, request.table) and not prepared_before:
+                raise
             nearest, records = await _found(connection, request, top_k, named)
     rows = _rows(records, nearest, request.limit)
     seconds = time.perf_counter() - started

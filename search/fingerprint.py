@@ -62,10 +62,17 @@ async def claim_column(
         return
     if turn is not None:
         await turn.wait()
-    async with atomic(connection):
-        await connection.execute(f"LOCK TABLE {table.sql} IN SHARE UPDATE EXCLUSIVE MODE")
-        if not await is_recorded():
-            await _record(connection, table, column, ours)
+    try:
+        async with atomic(connection):
+            await connection.execute(f"LOCK TABLE {table.sql} IN SHARE UPDATE EXCLUSIVE MODE")
+            if not await is_recorded():
+                await connection.execute(await _statement(connection, table, column, ours))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SearchError(
+            f"What fills {table.sql}.{column.sql} is to be recorded before it is written, and "
+            "this role does not own the table. As its owner, run once: "
+            f"{await _statement(connection, table, column, ours)};"
+        ) from error
     forget()
 
 
@@ -94,18 +101,15 @@ def _refuse_others(table: Table, column: Column, recorded: str | None, fingerpri
         )
 
 
-async def _record(connection: Connection, table: Table, column: Column, fingerprint: str) -> None:
+async def _statement(
+    connection: Connection, table: Table, column: Column, fingerprint: str
+) -> str:
+    """What records it in the column's comment, and keeps what else is there."""
     others = _MARK.sub("", await _comment(connection, table, column) or "")
     # COMMENT takes no parameters, so the server itself quotes the text.
-    statement = await connection.fetchval(
+    statement: str = await connection.fetchval(
         "SELECT format('COMMENT ON COLUMN %s IS %L', $1::text, $2::text)",
         f"{table.sql}.{column.sql}",
         f"{others.strip()}\nvla-embeddings: {fingerprint}".strip(),
     )
-    try:
-        await connection.execute(statement)
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise SearchError(
-            f"What fills {table.sql}.{column.sql} is to be recorded before it is written, and "
-            f"this role does not own the table. As its owner, run once: {statement};"
-        ) from error
+    return statement

@@ -39,6 +39,10 @@ class Memory(Generic[Value]):
         seen, value = self._values.get(meaning, (0.0, None))
         return value if _is_fresh(seen) else None
 
+    def clear(self) -> None:
+        """Forget all values."""
+        self._values = {}
+
     def add(self, meaning: Meaning, value: Value) -> None:
         """Remember `value`, and drop what is too old."""
         fresh = {key: known for key, known in self._values.items() if _is_fresh(known[0])}

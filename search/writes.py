@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
 from vla_embeddings.errors import InvalidInput
@@ -92,9 +92,9 @@ async def batch_index_embeddings(
     Each chunk is checked as a whole before any of it is sent, and written as a whole or not at
     all, one after the other. A pool that has a second connection free makes the next one ready on
     it meanwhile, unless the column has a vector index. An id that comes twice keeps its last
-    vector. Ids without a row are not counted and are named in a warning. Rows of one chunk are
-    locked in the order of their ids where those are whole numbers or UUIDs, so that writers of the
-    same rows wait for each other in turn.
+    vector. Ids without a row are not counted and are named in a warning. The rows of one chunk are
+    written by ascending id where those are whole numbers or UUIDs, so writers of the same rows
+    mostly wait for each other in turn; the server may choose another order, and fail one of two.
 
     Args:
         id_column: as in `index_embedding`.
@@ -245,17 +245,25 @@ def _id(value: object, id_column: IdColumn) -> object:
 
 
 def _in_one_order(last: dict[Any, int], id_column: IdColumn) -> dict[Any, int]:
-    """`last` by ascending id, so that writers of the same rows lock them in one order.
+    """`last` by ascending id, the order in which a plan that reads the chunk first locks its rows.
 
-    Otherwise two could wait for each other, which the server ends by failing one. Left as it is
-    where ids may be equal to the server alone: the order then says which vector wins.
+    Two writers that lock in other orders may wait for each other, which the server ends by failing
+    one. Left as it is where ids may be equal to the server alone: the order then says which vector
+    wins.
     """
-    columns = _id_columns(last, id_column)
-    ordered = all(
-        any(all(isinstance(value, kind) for value in values) for kind in (int, UUID))
-        for values in columns
-    )
-    return dict(sorted(last.items())) if ordered else last
+    columns = [_ranks(values) for values in _id_columns(last, id_column)]
+    if not all(columns):
+        return last
+    ordered = sorted(zip(*columns, last.items(), strict=True))
+    return dict(item for *_, item in ordered)
+
+
+def _ranks(values: Sequence[object]) -> Sequence[int]:
+    """Numbers in the order of whole numbers or UUIDs; none where they are something else."""
+    if all(isinstance(value, int) for value in values):
+        return cast(Sequence[int], values)
+    uuids = [value.int for value in values if isinstance(value, UUID)]
+    return uuids if len(uuids) == len(values) else ()
 
 
 def _id_columns(ids: Iterable[Any], id_column: IdColumn) -> list[list[object]]:

@@ -81,7 +81,8 @@ def compete(
             python = environment.interpreter()
             folder = peer_files(fp32(kind), ARTIFACTS / "bench-peer-files")
         except Exception as error:  # of any PyTorch's exporter, too, which have no common class
-            yield [], [*absences, *(Absence(f"{name} ({kind})", str(error)) for name in names)]
+            reason = str(error) or repr(error)
+            yield [], [*absences, *(Absence(f"{name} ({kind})", reason) for name in names)]
             return
         # All start before the first is waited for: loading is the better part of a quick run.
         started = {

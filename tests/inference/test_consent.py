@@ -66,6 +66,14 @@ async def test_after_forget_even_a_question_under_way_is_asked_anew() -> None:
     assert await asked.ask("customer_123") == "denied"
 
 
+async def test_an_answer_holds_for_the_id_as_it_was_spelled() -> None:
+    """A column of type text may have two customers there."""
+    asked = Consent(Counted(UUID), ttl=60)
+
+    assert await asked.ask(UUID) == "granted"
+    assert await asked.ask(UUID.upper()) == "denied"
+
+
 @pytest.mark.parametrize("spelling", ["3F2504E0-4F89-11D3-9A0C-0305E82C3301", f"{{{UUID}}}"])
 async def test_a_uuid_is_forgotten_in_any_spelling(spelling: str) -> None:
     check = Counted(UUID, spelling)

@@ -17,7 +17,7 @@ from tests.models.artifacts import vouch_for
 from tests.runtime.conftest import refuse_a_thread_once
 from vla_embeddings.errors import ArtifactDamaged, InferenceError
 from vla_embeddings.models import WEIGHTS, Artifact
-from vla_embeddings.runtime import CPU_CHOICE, Session, session
+from vla_embeddings.runtime import CPU_CHOICE, Session, onnxruntime, session
 from vla_embeddings.runtime.providers import CPU
 
 REMEDY = "vla-embeddings export --model text --precision fp32"
@@ -71,6 +71,7 @@ def _new_threads_places(
 
     A thread goes to its place by itself once it has a turn, and others of this process end.
     """
+    onnxruntime()  # which starts a thread of its own when it is imported
     before = set(os.listdir("/proc/self/task"))
     loaded = Session.load(minilm, CPU_CHOICE, threads=threads)
     deadline = time.monotonic() + PATIENCE
@@ -202,6 +203,51 @@ def test_another_weight_is_never_loaded_although_the_graph_can_be(minilm_copy: A
 
     with pytest.raises(ArtifactDamaged, match=rf"{WEIGHTS} has another SHA-256 .*{REMEDY}"):
         _load(minilm_copy)
+
+
+def test_an_artefact_exported_anew_while_it_loads_is_not_mixed_with_what_was(
+    minilm_copy: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime opens the weights long after the graph; the digests may be done by then."""
+    verify = Artifact.verify
+
+    def verify_then_swap(artifact: Artifact) -> None:
+        verify(artifact)
+        weights = artifact.folder / WEIGHTS
+        another = weights.with_suffix(".new")
+        another.write_bytes(weights.read_bytes())
+        another.replace(weights)
+
+    monkeypatch.setattr(Artifact, "verify", verify_then_swap)
+    with pytest.raises(ArtifactDamaged, match="exported anew while it was loaded"):
+        _load(minilm_copy)
+    monkeypatch.undo()
+
+    assert _load(minilm_copy).dimension == 384
+
+
+LATE = """
+import sys, threading, time
+from pathlib import Path
+from vla_embeddings.models import MINILM, ArtifactStore
+from vla_embeddings.runtime import CPU_CHOICE, Session
+
+def load():
+    main.join()
+    artifact = ArtifactStore(Path(sys.argv[1])).open(MINILM, "fp32")
+    print(Session.load(artifact, CPU_CHOICE, threads=1).dimension, flush=True)
+
+main = threading.main_thread()
+threading.Thread(target=load).start()
+"""
+
+
+def test_a_thread_that_outlives_the_main_one_loads_a_model(models_dir: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", LATE, str(models_dir)], capture_output=True, text=True, timeout=60
+    )
+
+    assert result.stdout == "384\n", result.stderr
 
 
 def test_without_a_thread_to_check_the_files_nothing_is_loaded(

@@ -217,13 +217,14 @@ async def test_writers_of_the_same_rows_in_other_orders_both_come_through(
         held = holder.transaction()
         await held.start()
         await holder.execute(f"SELECT FROM {TABLE} WHERE id = {len(ids) // 2} FOR UPDATE")
-        writers = []
+        writers: list[asyncio.Task[int]] = []
         for order in (ids, ids[::-1]):
             items = _items(order)
             writing = batch_index_embeddings(db, TABLE, "id", COLUMN, items)
             writers.append(asyncio.create_task(writing))
             # Only the server can tell that the writer waits, for the holder or for the other.
-            while await db.pool.fetchval(WAITING) < len(writers):  # noqa: ASYNC110
+            while await db.pool.fetchval(WAITING) < len(writers):
+                assert not any(each.done() for each in writers)
                 await asyncio.sleep(0.01)
         await held.rollback()
 

@@ -58,29 +58,30 @@ class Consent:
             return "no check"
         if not isinstance(customer_id, str) or not customer_id:
             return "no customer"
-        customer = one_spelling(customer_id)
-        asked = self._asked.get(customer)
+        asked = self._asked.get(customer_id)
         if asked is None or time.monotonic() >= asked.expires:
             asked = self._question(self._check, customer_id)
         # Unlike await, wait leaves the question to the others where this caller is cancelled.
         await asyncio.wait((asked.answer,), timeout=CHECK_SECONDS)
         answered = asked.answer.done() and not asked.answer.cancelled()
         verdict = asked.answer.result() if answered else "timed out"
-        if verdict in UNKNOWN and self._asked.get(customer) is asked:
+        if verdict in UNKNOWN and self._asked.get(customer_id) is asked:
             asked.answer.cancel()
-            self.forget(customer_id)
+            del self._asked[customer_id]
         return verdict
 
     def forget(self, customer_id: str) -> None:
         """Ask anew about this customer, whatever an earlier question may still answer."""
-        self._asked.pop(one_spelling(customer_id), None)
+        wanted = one_spelling(customer_id)
+        for spelling in [known for known in self._asked if one_spelling(known) == wanted]:
+            del self._asked[spelling]
 
     def _question(self, check: ConsentCheck, customer_id: str) -> _Asked:
         if len(self._asked) >= MAX_REMEMBERED:
             self._asked.clear()
         answer = asyncio.ensure_future(_verdict(check, customer_id))
         asked = _Asked(answer, time.monotonic() + self._ttl)
-        self._asked[one_spelling(customer_id)] = asked
+        self._asked[customer_id] = asked
         return asked
 
 
