@@ -27,8 +27,8 @@ from vla_embeddings.runtime.providers import CPU, CUDA, ProviderChoice
 logger = logging.getLogger(__name__)
 
 ONE_AT_A_TIME = threading.Lock()
-"""Held by the thread that makes sessions or captures: each new one waits for the whole GPU, which
-CUDA refuses while another thread captures, and the capture is lost."""
+"""Held by the thread that loads a model: each new session waits for the whole GPU, which CUDA
+refuses while another thread captures, and the capture is lost."""
 
 
 def open_gpu_session(ort: Any, artifact: Artifact, choice: ProviderChoice, options: Any) -> Any:

@@ -88,7 +88,7 @@ def test_the_graphs_of_the_models_keep_all_their_products_weights_outside(
 def test_a_session_keeps_nothing_of_the_file(
     models_dir: Path, int8_minilm: Artifact, precision: str
 ) -> None:
-    """So whoever cuts it short while a service runs does no harm."""
+    """So whoever cuts it short once a model is loaded does no harm."""
     artifact = (
         int8_minilm if precision == "int8" else ArtifactStore(models_dir).open(MINILM, "fp32")
     )

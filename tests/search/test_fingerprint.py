@@ -63,11 +63,12 @@ async def test_force_writes_all_the_same_and_moves_the_mark(db: Database) -> Non
     assert await cosine_similarity_search(db, TABLE, COLUMN, ONES, fingerprint=THEIRS)
 
 
+@pytest.mark.parametrize("rights", ["SELECT, UPDATE", f"SELECT, UPDATE ({COLUMN})"])
 async def test_a_role_that_does_not_own_the_table_is_told_what_its_owner_runs_once(
-    db: Database, filled: Vectors, dsn: str
+    db: Database, filled: Vectors, dsn: str, rights: str
 ) -> None:
     role = f"writer_{uuid.uuid4().hex}"
-    await db.pool.execute(f"CREATE ROLE {role} LOGIN; GRANT SELECT, UPDATE ON {TABLE} TO {role}")
+    await db.pool.execute(f"CREATE ROLE {role} LOGIN; GRANT {rights} ON {TABLE} TO {role}")
     async with await Database.connect(dsn.replace("postgres@", f"{role}@")) as writer:
         with pytest.raises(SearchError, match="run once: COMMENT ON COLUMN") as refused:
             await index_embedding(writer, TABLE, "id", 1, COLUMN, ONES, fingerprint=OURS)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import asyncpg
 import pytest
 
+from vla_embeddings.errors import InvalidInput
 from vla_embeddings.search import (
     Database,
     batch_index_embeddings,
@@ -77,6 +78,26 @@ async def test_a_search_by_a_remembered_name_is_one_round_trip(tenants: Database
             pytest.skip("this server does not report search_path")
         await connection.execute("SET search_path TO a, public")
         await _owners(connection)
+        with connection.query_logger(lambda record: statements.append(record.query)):
+            await _owners(connection)
+
+    assert len(statements) == 1
+
+
+async def test_a_wrong_filter_costs_searches_on_other_connections_nothing(
+    tenants: Database,
+) -> None:
+    statements: list[str] = []
+    async with tenants.pool.acquire() as careless, tenants.pool.acquire() as connection:
+        if not hasattr(connection.get_settings(), "search_path"):
+            pytest.skip("this server does not report search_path")
+        for each in (careless, connection):
+            await each.execute("SET search_path TO a, public")
+            await _owners(each)
+        with pytest.raises(InvalidInput, match="no such comparison"):
+            await cosine_similarity_search(
+                careless, "items", "e", [1, 0], filters={"id": {"like": "1%"}}
+            )
         with connection.query_logger(lambda record: statements.append(record.query)):
             await _owners(connection)
 
