@@ -45,6 +45,7 @@ def _packed(graph: ModelProto) -> Iterator[TensorProto]:
         for place, name in enumerate(node.input)
         if node.op_type not in PACKING or place != 1
     }
+    movable = packed - kept
     for tensor in body.initializer:
-        if tensor.name in packed - kept and len(tensor.raw_data) >= PAGE:
+        if tensor.name in movable and len(tensor.raw_data) >= PAGE:
             yield tensor

@@ -227,7 +227,7 @@ def test_an_artefact_exported_anew_while_it_loads_is_not_mixed_with_what_was(
 
 
 LATE = """
-import sys, threading, time
+import sys, threading
 from pathlib import Path
 from vla_embeddings.models import MINILM, ArtifactStore
 from vla_embeddings.runtime import CPU_CHOICE, Session

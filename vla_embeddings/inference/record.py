@@ -8,8 +8,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_embeddings.inference.customers import one_spelling
-
 Kind: TypeAlias = Literal["instruction", "image"]
 
 
@@ -21,11 +19,6 @@ class Inference:
     """`instruction_analytics.id` and `context_metadata.analytics_id`."""
     customer_id: str | None
     robot_type: str | None
-
-    def is_of(self, customer_id: str) -> bool:
-        """Whether they are this customer's, however the id is spelled."""
-        mine = self.customer_id
-        return mine is not None and one_spelling(mine) == one_spelling(customer_id)
 
     def fault(self) -> str | None:
         """What the tables could not hold, as a sentence; None where all is well."""

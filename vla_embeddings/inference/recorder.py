@@ -9,6 +9,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_embeddings.inference.customers import one_spelling
 from vla_embeddings.inference.loss import report_loss
 from vla_embeddings.inference.record import Attempt, Fate, Inference, Kind, OnLost, Record
 from vla_embeddings.inference.writer import Writer
@@ -73,7 +74,12 @@ class Recorder:
         """Drop what waits for this customer, after the batch under way; returns how many."""
         async with self._writing:
             records = self._take(len(self._queue))
-            kept = [record for record in records if not record.inference.is_of(customer_id)]
+            wanted = one_spelling(customer_id)
+            kept = [
+                record
+                for record in records
+                if one_spelling(record.inference.customer_id or "") != wanted
+            ]
             for record in kept:
                 self._put(record)
         dropped = len(records) - len(kept)
