@@ -152,7 +152,14 @@ def _findings(policy: Policy, times: Times) -> Findings:
     rows = [
         _row(work, "embeddings off", times.off),
         _row(work, "ours, embeddings on", times.on),
-        Row(work, READY, exactly(float(np.mean(times.ready))), "", role="ours"),
+        Row(
+            work,
+            READY,
+            exactly(float(np.mean(times.ready))),
+            "",
+            role="ours",
+            turns=[float(each) for each in times.ready],
+        ),
     ]
     tail = tail_rank(len(times.on))
     added = {

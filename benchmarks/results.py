@@ -63,7 +63,8 @@ class Row:
     role: Role | None = None
     """Whose it is where the subject does not tell: names of ours begin with `ours`."""
     turns: list[float] = field(default_factory=list)
-    """The median of each turn, in `unit`, for comparing with another run."""
+    """The median of each turn, in `unit`, for comparing with another run; of a share of requests
+    1 or 0 for each of them."""
     derived: bool = False
     """Whether it is a difference of two other rows, which are compared in its place, or of so few
     moments that no two runs share it."""

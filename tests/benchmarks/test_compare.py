@@ -12,7 +12,7 @@ from benchmarks.bench import Bench
 from benchmarks.harness import Contender, interleave
 from benchmarks.ours import Ours, serve
 from benchmarks.results import Row, Unit
-from benchmarks.spread import quartiles
+from benchmarks.spread import exactly, quartiles
 from tests.benchmarks.simulated import TURNS, judgements, row_of, save, simulated_run
 from vla_embeddings.cli import bench as cli
 from vla_embeddings.tracking import Change, compare, read_run
@@ -88,11 +88,26 @@ def test_a_lost_recall_or_cosine_is_flagged_however_fast(tmp_path: Path) -> None
 
 def test_a_share_that_fell_to_nothing_is_flagged(tmp_path: Path) -> None:
     def of(share: float) -> Path:
-        row = Row("one inference", "ours", quartiles([share]), "", turns=[share])
-        return save([row], tmp_path / str(share))
+        return save([Row("one inference", "ours", exactly(share), "")], tmp_path / str(share))
 
     [change] = compare(read_run(of(0.9)), read_run(of(0.0)))
     assert change.judgement == "worse"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "judgement"),
+    [(1, 0, "same"), (30, 33, "same"), (50, 49, "same"), (45, 0, "worse"), (5, 40, "better")],
+)
+def test_a_share_of_50_requests_is_flagged_where_it_moved_beyond_chance(
+    old: int, new: int, judgement: str, tmp_path: Path
+) -> None:
+    def of(side: str, ready: int) -> Path:
+        tries = [1.0] * ready + [0.0] * (50 - ready)
+        row = Row("one inference", "in time", exactly(ready / 50), "", role="ours", turns=tries)
+        return save([row], tmp_path / side)
+
+    [change] = compare(read_run(of("old", old)), read_run(of("new", new)))
+    assert (change.old, change.new, change.judgement) == (old / 50, new / 50, judgement)
 
 
 def test_a_time_of_few_turns_changed_where_it_is_several_times_as_long(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from vla_embeddings.errors import InvalidInput
 from vla_embeddings.tracking.figures import Figure, pairs_of
 from vla_embeddings.tracking.machine import Drift, drifts
-from vla_embeddings.tracking.noise import FEW, LEAST, crowding, enough, move_of
+from vla_embeddings.tracking.noise import FEW, LEAST, crowding, enough, move_of, share_move
 from vla_embeddings.tracking.recorded import Row, Run
 
 Judgement = Literal["worse", "better", "same"]
@@ -77,6 +78,8 @@ def _changes(suite: str, new: Figure, old: Figure, drift: Drift) -> Iterator[Cha
         yield _of_cost(suite, new, old, Drift(drift.slower, noise))
     elif row.unit == "MB":
         yield _of_cost(suite, new, old, Drift(0.0, LEAST))
+    elif new.tries and old.tries:
+        yield _of_share(suite, new, old)
     else:
         yield _of_quality(suite, row, row.work, old.row.figure.median, row.figure.median)
     known = dict(old.row.qualities)
@@ -107,10 +110,23 @@ def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
     )
 
 
+def _of_share(suite: str, new: Figure, old: Figure) -> Change:
+    move = share_move(new.tries, old.tries)
+    noise = move.doubt + max(old.others, new.others)
+    shares = fmean(old.tries), fmean(new.tries)
+    return _without_unit(suite, new.row, new.row.work, *shares, move.value, noise)
+
+
 def _of_quality(suite: str, row: Row, work: str, old: float, new: float) -> Change:
-    judgement: Judgement = "same"
     noise = RECALL_NOISE if "recall" in work else QUALITY_NOISE
-    if abs(new - old) > noise:
-        judgement = "worse" if (new > old) is row.at_most else "better"
+    return _without_unit(suite, row, work, old, new, new - old, noise)
+
+
+def _without_unit(
+    suite: str, row: Row, work: str, old: float, new: float, move: float, noise: float
+) -> Change:
+    judgement: Judgement = "same"
+    if abs(move) > noise:
+        judgement = "worse" if (move > 0) is row.at_most else "better"
     ratio = new / old if old else 1.0
     return Change(suite, work, row.subject, "", old, new, ratio, 1.0, noise, judgement)

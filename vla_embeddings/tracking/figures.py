@@ -31,6 +31,8 @@ class Figure:
     costs: Sequence[float]
     """Logarithms of the time, or the megabytes, of each turn of the quiet runs; none of a
     quality."""
+    tries: Sequence[float]
+    """Of a share that is counted: 1 or 0 for each try of the quiet runs; none of another."""
     others: float
     """The share of the processors that other work took in these runs, at most, 0 to 1."""
 
@@ -80,7 +82,7 @@ def _figure(seen: Sequence[tuple[Result, Row]]) -> Figure:
         if row.unit in MEASURED
         for cost in costs_of(row.samples, more_is_better=row.unit == "/s")
     ]
+    tries = [each for _, row in quiet if row.unit not in MEASURED for each in row.turns]
+    others = max(result.others or 0.0 for result, _ in quiet)
     result, row = quiet[-1]
-    return Figure(
-        result.size, len(quiet), row, costs, max(result.others or 0.0 for result, _ in quiet)
-    )
+    return Figure(result.size, len(quiet), row, costs, tries, others)

@@ -82,6 +82,22 @@ def move_of(new: Sequence[float], old: Sequence[float], machine: float) -> Move:
     return Move(value, float(value - pairs[cut] if value > 0 else pairs[-1 - cut] - value))
 
 
+def share_move(new: Sequence[float], old: Sequence[float]) -> Move:
+    """How much larger the new share of successes is, each a try's 1 or 0.
+
+    Agresti and Caffo's interval, which adds a success and a failure to either side and so holds
+    near 0 and 1, too (The American Statistician 54, 2000).
+    """
+    (share, variance), (before, its_variance) = map(_adjusted, (new, old))
+    return Move(share - before, NORMAL_QUANTILE * math.sqrt(variance + its_variance))
+
+
+def _adjusted(tries: Sequence[float]) -> tuple[float, float]:
+    count = len(tries) + 2
+    share = (sum(tries) + 1) / count
+    return share, share * (1 - share) / count
+
+
 def crowding(share: float) -> float:
     """What others who took this share of the processors can have added to a time."""
     return -math.log1p(-min(share, 0.99))

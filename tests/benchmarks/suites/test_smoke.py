@@ -5,12 +5,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from benchmarks import quality, throughput
 from benchmarks.bench import Bench
 from benchmarks.images import STAGES
+from benchmarks.inference import READY
 from benchmarks.inputs import load_inputs
 from benchmarks.machine import PACKAGES, describe_machine
 from benchmarks.peers.clients import CLIENTS
@@ -314,8 +316,9 @@ def test_an_inference_is_timed_with_and_without_embeddings(find: Find) -> None:
         findings.rows, "ours, embeddings on"
     )
     assert all(milliseconds > 1 for milliseconds in times)
-    shares = figures(findings.rows, "share with both vectors in time")
-    assert all(0 <= share <= 1 for share in shares)
+    ready = [row for row in findings.rows if row.subject == READY]
+    assert [row.figure.median for row in ready] == [fmean(row.turns) for row in ready]
+    assert {each for row in ready for each in row.turns} <= {0.0, 1.0}
 
 
 def test_all_that_was_accepted_is_stored_though_the_database_was_gone(find: Find) -> None:
