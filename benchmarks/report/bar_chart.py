@@ -51,16 +51,16 @@ def _rectangle(bar: Bar, top: float) -> Markup:
 
 
 def _range(figure: Spread, top: float) -> Markup:
-    low, high = percent(max(figure.low / top, 0)), percent(min(figure.high / top, 1))
-    middle = HEIGHT / 2
-    return tag("line", {"class": "range", "x1": low, "x2": high, "y1": middle, "y2": middle})
+    low, high = max(figure.low / top, 0), min(figure.high / top, 1)
+    place: Attributes = {"x": percent(low), "width": percent(max(high - low, 0))}
+    return tag("rect", {"class": "over range", **place, "y": HEIGHT / 2 - 1, "height": 2})
 
 
 def _line(bar: Bar, share: float) -> Markup:
     """The document's, which says what it is in its own bar."""
     said = {"data-label": bar.label} if bar.kind == "document" else {}
     place: Attributes = {"x": percent(share), "width": 2, "height": HEIGHT}
-    return tag("rect", {"class": "document-line", **place, **said})
+    return tag("rect", {"class": "over document-line", **place, **said})
 
 
 def _arrows(bar: Bar) -> Markup:

@@ -33,7 +33,7 @@ def test_bars_stand_best_first_and_tell_ours_and_limits_from_peers() -> None:
 
 def test_the_longest_bar_is_a_contenders_and_limits_beyond_it_are_arrows() -> None:
     [figure] = comparisons(result("throughput", THROUGHPUT))
-    assert re.findall(r' width="([\d.]+%)"', figure.drawing) == ["90.91%", "21.65%"]
+    assert re.findall(r'"bar" width="([\d.]+%)"', figure.drawing) == ["90.91%", "21.65%"]
     assert figure.drawing.count("<path") == 2
     assert "13,153.0 /s" in figure.drawing
     assert "Arrows point off the scale." in figure.note

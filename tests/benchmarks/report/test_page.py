@@ -74,6 +74,13 @@ LABEL = """
   return [label.hidden, label.textContent, box.left >= 0 && box.right <= innerWidth];
 })()
 """
+OVER_BARS = """
+[...document.querySelectorAll(".bars .bar")].flatMap((bar) =>
+  [...bar.parentNode.querySelectorAll(".range, .document-line")].map((mark) =>
+    [mark, bar].flatMap((each) => [getComputedStyle(each).fill, getComputedStyle(each).stroke])
+  )
+)
+"""
 GROUND = "getComputedStyle(document.body).backgroundColor"
 
 
@@ -215,6 +222,15 @@ def test_letters_and_lines_stand_out_from_their_ground(scheme: str) -> None:
     assert all(_contrast(colours[name], colours["card"]) >= 3 for name in drawn)
 
 
+def test_a_range_and_the_documents_line_are_seen_on_a_bar_that_they_lie_on(shown: Browser) -> None:
+    """By their edges; 3 to 1, as above."""
+    found = shown.evaluate(OVER_BARS)
+    assert len(found) > 5
+    for fill, edge, bar, _ in found:
+        assert _contrast(_hex(edge), _hex(bar)) >= 3
+        assert _contrast(_hex(edge), _hex(fill)) >= 3
+
+
 def test_what_was_not_measured_is_left_out() -> None:
     text = page([result("search", SEARCH)])
     assert "targets" not in text
@@ -228,6 +244,11 @@ def _lines(colours: dict[str, str]) -> list[str]:
 def _contrast(first: str, second: str) -> float:
     lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
+
+
+def _hex(computed: str) -> str:
+    """From `rgb(1, 2, 3)`, as browsers tell a colour."""
+    return "".join(f"{int(channel):02x}" for channel in re.findall(r"\d+", computed))
 
 
 def _luminance(colour: str) -> float:
