@@ -15,7 +15,8 @@ from benchmarks.results import Series
 
 HEIGHT = 240
 ASIDE, BELOW = 7, 15
-"""Pixels from the middle of a mark to its label, where a line that rises leaves room."""
+"""Pixels from the middle of a mark to its label, where a line that rises leaves room; not below
+the axis, whose values stand there."""
 ROOMY = 20
 """So many points of a line have room for their shapes on a phone."""
 
@@ -115,7 +116,8 @@ def _marks(series: Series, look: Look, x: Scale, y: Scale, title: Title) -> Mark
             draw(look, across, f"{down:.2f}", "\n".join([series.subject, *named, *values]))
         )
         if label:
-            aside: Attributes = {"x": across, "y": down, "dx": ASIDE, "dy": BELOW}
+            below = min(BELOW, HEIGHT - down)
+            aside: Attributes = {"x": across, "y": down, "dx": ASIDE, "dy": below}
             marks.append(tag("text", aside, label))
     return joined(*marks)
 

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.report.charts import comparisons, curves, without_chart
 from benchmarks.report.figure import SHAPES, SLOTS, Look
+from benchmarks.report.lines import HEIGHT
 from benchmarks.results import Findings, Row, Series, Verdict
 from benchmarks.spread import Spread
 from tests.benchmarks.report.example import (
@@ -91,6 +92,15 @@ def test_points_that_their_x_does_not_name_are_labelled_in_drawing_hover_and_tab
     assert "ours\nhnsw.ef_search: 160\nms: 1.4\nrecall@10: 0.99" in figure.drawing
     assert figure.data.columns == ("hnsw.ef_search", "ms", "recall@10")
     assert figure.data.sections == {"ours": [["10", "0.7", "0.94"], ["160", "1.4", "0.99"]]}
+
+
+def test_a_points_label_never_stands_below_the_chart_among_the_axis_values() -> None:
+    points = [(0.6, 0.941), (1.4, 1.0)]
+    line = Series("recall-ef-search", "ours", "ms", "recall@10", points, labels=["10", "160"])
+    [figure] = curves(Findings([], [], [], [line]))
+    labels = re.findall(r' y="([\d.]+)" dx="7" dy="([\d.]+)">(\d+)<', figure.drawing)
+    assert [label for *_, label in labels] == ["10", "160"]
+    assert all(float(y) + float(below) <= HEIGHT for y, below, _ in labels)
 
 
 @pytest.mark.parametrize("lines", [9, 12, 30])
