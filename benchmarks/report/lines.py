@@ -3,7 +3,8 @@
 Whatever lies on the x axis is placed in percent; only the lines themselves are stretched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from benchmarks.report.contenders import is_ours
 from benchmarks.report.curves import Title, labelled
@@ -18,7 +19,7 @@ ASIDE, BELOW = 7, 15
 """Pixels from the middle of a mark to its label, where a line that rises leaves room; not below
 the axis, whose values stand there."""
 ROOMY = 20
-"""So many points of a line have room for their shapes on a phone."""
+"""So many points of a line have room for their shapes on a phone; with more, all are dots."""
 
 
 def line_chart(series: Sequence[Series], title: Title) -> Markup:
@@ -28,6 +29,8 @@ def line_chart(series: Sequence[Series], title: Title) -> Markup:
     ends = [end for each in series for end in (*each.low, *each.high)]
     y = (scale_from_zero if title.from_zero else scale_over)([*(y for _, y in points), *ends])
     looks = _looks(series)
+    shapes = all(len(each.points) <= ROOMY for each in series)
+    draw = mark if shapes else dot
     ours_last = sorted(series, key=lambda each: is_ours(each.subject))
     drawing = tag(
         "svg",
@@ -37,10 +40,10 @@ def line_chart(series: Sequence[Series], title: Title) -> Markup:
         *[_horizontal(y, tick) for tick in y.ticks],
         *[_ranges(each, looks[each.subject], x, y) for each in ours_last],
         *[_line(each, looks[each.subject], x, y) for each in ours_last],
-        *[_marks(each, looks[each.subject], x, y, title) for each in ours_last],
+        *[_marks(each, x, y, title, partial(draw, looks[each.subject])) for each in ours_last],
     )
     return joined(
-        legend(looks, shapes=True),
+        legend(looks, shapes=shapes),
         tag("p", {"class": "axis"}, series[0].y),
         tag("div", {"class": "axes"}, drawing),
         tag("p", {"class": "axis x"}, series[0].x),
@@ -105,16 +108,15 @@ def _ranges(series: Series, look: Look, x: Scale, y: Scale) -> Markup:
     return joined(*drawn)
 
 
-def _marks(series: Series, look: Look, x: Scale, y: Scale, title: Title) -> Markup:
-    draw = mark if len(series.points) <= ROOMY else dot
+def _marks(
+    series: Series, x: Scale, y: Scale, title: Title, draw: Callable[[str, str, str], Markup]
+) -> Markup:
     marks = []
     for label, (a, b) in labelled(series):
         across, down = percent(x.share(a)), _down(y, b)
         named = [f"{title.label}: {label}"] if label else []
         values = [f"{series.x}: {rounded(a)}", f"{series.y}: {rounded(b)}"]
-        marks.append(
-            draw(look, across, f"{down:.2f}", "\n".join([series.subject, *named, *values]))
-        )
+        marks.append(draw(across, f"{down:.2f}", "\n".join([series.subject, *named, *values])))
         if label:
             below = min(BELOW, HEIGHT - down)
             aside: Attributes = {"x": across, "y": down, "dx": ASIDE, "dy": below}

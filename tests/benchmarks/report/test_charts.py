@@ -103,6 +103,15 @@ def test_a_points_label_never_stands_below_the_chart_among_the_axis_values() -> 
     assert all(float(y) + float(below) <= HEIGHT for y, below, _ in labels)
 
 
+def test_the_legend_shows_shapes_where_all_points_have_room_for_theirs() -> None:
+    few = Series("c", "ours", "calls", "ms", [(1, 1), (2, 2)])
+    many = Series("c", "peer", "calls", "ms", [(n, 2) for n in range(60)])
+    for lines, shapes, dots in (([few], 1 + 2, 0), ([few, many], 0, 2 + 60)):
+        [figure] = curves(Findings([], [], [], lines))
+        assert figure.drawing.count("#shape-") == shapes
+        assert figure.drawing.count("<circle") == dots
+
+
 @pytest.mark.parametrize("lines", [9, 12, 30])
 def test_no_line_has_the_look_of_ours_and_none_anothers_while_there_are_enough(lines: int) -> None:
     looks = [(look.colour, look.shape) for look in map(Look, range(lines))]
