@@ -1,5 +1,6 @@
 """A table's cells, whatever it is shown on."""
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -78,5 +79,5 @@ def _coloured(cell: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Without what would end the cell."""
-    return " ".join(text.replace("|", "\\|").split())
+    """Without what would end the cell, or be taken for HTML and vanish."""
+    return " ".join(html.escape(text, quote=False).replace("|", "\\|").split())

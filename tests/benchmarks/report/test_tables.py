@@ -14,7 +14,7 @@ from benchmarks.report.tiles import tiles
 from benchmarks.report.verdicts import verdicts
 from benchmarks.report.weights import cosine, figure_of
 from benchmarks.results import RESULTS as COMMITTED
-from benchmarks.results import Findings, Row, Series, Verdict, load_results
+from benchmarks.results import Absence, Findings, Row, Series, Verdict, load_results
 from benchmarks.spread import Spread
 from benchmarks.targets import ONE_INSTRUCTION
 from tests.benchmarks.report.example import (
@@ -167,6 +167,13 @@ def test_points_that_are_no_numbers_are_left_out_and_ours_come_first() -> None:
 def test_a_cell_cannot_break_its_markdown_table() -> None:
     table = Grid("", ("a|b", "c"), {"": [["one\ntwo", "3|4"]]}).for_markdown()
     assert table.splitlines()[-1] == "| one two | 3\\|4 |"
+
+
+def test_a_peers_reason_is_read_whole_in_markdown_also_where_it_looks_like_html() -> None:
+    absence = Absence("peer", "no <class 'int'>")
+    assert "| peer | no &lt;class 'int'&gt; |" in markdown(
+        [result("latency", Findings([], [], [absence]))]
+    )
 
 
 def test_the_markdown_page_says_all_that_the_tables_say() -> None:
