@@ -19,7 +19,7 @@ MACHINE = Machine(
     packages={"onnxruntime": "1.31.1"},
     commit="abc1234",
 )
-HOSTILE = "<script>document.title='run'</script> & \"quoted\""
+HOSTILE = "<script>document.title='run'</script> & \"quoted\" " + 20 * "long"
 
 
 def result(suite: str, findings: Findings) -> Result:
