@@ -63,7 +63,7 @@ def _meaning(verdict: Verdict, machine: Set[str]) -> str:
 
 def _plain(verdict: Verdict, result: Result) -> tuple[str, str, str]:
     """Figure, bound and range, in the verdict's unit."""
-    bound = f"{verdict.bound:.4g} {verdict.unit}".strip()
+    bound = f"{verdict.bound:.5g} {verdict.unit}".strip()
     return figure_of(verdict, result), bound, spread_range(verdict.figure, verdict.unit)
 
 

@@ -128,6 +128,12 @@ def test_a_verdict_says_which_way_its_ratio_goes_and_calls_a_limits_a_share() ->
     ]
 
 
+def test_a_bound_below_one_is_not_shown_as_one() -> None:
+    parity = Verdict("parity", "ours", None, Spread(1, 1, 1), "", 0.99999, at_most=False)
+    [[cells]] = verdicts([result("all", Findings([], [parity], []))]).sections.values()
+    assert cells[3] == "≥ 0.99999"
+
+
 def test_a_verdict_whose_interval_holds_its_bound_is_within_the_noise() -> None:
     def outcome(low: float, high: float, against: str | None = "fastembed") -> str:
         spread = Spread(low, (low + high) / 2, high)
