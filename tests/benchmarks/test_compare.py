@@ -1,6 +1,7 @@
 """`vla-embeddings bench compare`: a slower encoder is flagged, noise and drift are not."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +12,9 @@ from typer.testing import CliRunner
 from benchmarks.bench import Bench
 from benchmarks.harness import Contender, interleave
 from benchmarks.ours import Ours, serve
-from benchmarks.results import Row, Unit
+from benchmarks.results import Findings, Row, Unit, Verdict
 from benchmarks.spread import exactly, quartiles
-from tests.benchmarks.simulated import TURNS, judgements, row_of, save, simulated_run
+from tests.benchmarks.simulated import TURNS, judgements, result_of, row_of, save, simulated_run
 from vla_embeddings.cli import bench as cli
 from vla_embeddings.tracking import Change, compare, read_run
 
@@ -108,6 +109,27 @@ def test_a_share_of_50_requests_is_flagged_where_it_moved_beyond_chance(
 
     [change] = compare(read_run(of("old", old)), read_run(of("new", new)))
     assert (change.old, change.new, change.judgement) == (old / 50, new / 50, judgement)
+
+
+@pytest.mark.parametrize("at_most", [False, True])
+def test_a_quality_that_is_no_number_any_more_is_worse_than_any(
+    at_most: bool, tmp_path: Path
+) -> None:
+    """A cosine of broken vectors is NaN."""
+
+    def of(name: str, value: float) -> Path:
+        held = Verdict("found", "ours", None, exactly(value), "", 0.9, at_most=at_most)
+        result = replace(result_of([]), findings=Findings([], [held], []))
+        result.save(tmp_path / name)
+        return tmp_path / name
+
+    known, broken = of("known", 0.95), of("broken", math.nan)
+    found = [
+        change.judgement
+        for old, new in ((known, broken), (broken, known), (broken, broken))
+        for change in compare(read_run(old), read_run(new))
+    ]
+    assert found == ["worse", "better", "same"]
 
 
 def test_a_time_of_few_turns_changed_where_it_is_several_times_as_long(tmp_path: Path) -> None:

@@ -119,7 +119,9 @@ def _of_share(suite: str, new: Figure, old: Figure) -> Change:
 
 def _of_quality(suite: str, row: Row, work: str, old: float, new: float) -> Change:
     noise = RECALL_NOISE if "recall" in work else QUALITY_NOISE
-    return _without_unit(suite, row, work, old, new, new - old, noise)
+    worst = math.inf if row.at_most else -math.inf
+    before, after = (worst if math.isnan(value) else value for value in (old, new))
+    return _without_unit(suite, row, work, old, new, after - before, noise)
 
 
 def _without_unit(
