@@ -16,7 +16,7 @@ from benchmarks.results import Findings, Row, Unit, Verdict
 from benchmarks.spread import exactly, quartiles
 from tests.benchmarks.simulated import TURNS, judgements, result_of, row_of, save, simulated_run
 from vla_embeddings.cli import bench as cli
-from vla_embeddings.tracking import Change, compare, read_run
+from vla_embeddings.tracking import Change, Run, compare, read_run
 
 
 @pytest.mark.parametrize("drift", [0.0, 0.3])
@@ -109,6 +109,16 @@ def test_a_share_of_50_requests_is_flagged_where_it_moved_beyond_chance(
 
     [change] = compare(read_run(of("old", old)), read_run(of("new", new)))
     assert (change.old, change.new, change.judgement) == (old / 50, new / 50, judgement)
+
+
+def test_faults_where_there_were_none_are_not_the_same_by_their_ratio(tmp_path: Path) -> None:
+    def of(faults: float) -> Run:
+        held = Verdict("builds that failed", "ours", None, exactly(faults), "", 0, at_most=True)
+        replace(result_of([]), findings=Findings([], [held], [])).save(tmp_path / str(faults))
+        return read_run(tmp_path / str(faults))
+
+    changes = [change for new in (2, 0) for change in compare(of(0), of(new))]
+    assert [(each.judgement, each.ratio) for each in changes] == [("worse", math.inf), ("same", 1)]
 
 
 @pytest.mark.parametrize("at_most", [False, True])

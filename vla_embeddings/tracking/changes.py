@@ -130,5 +130,5 @@ def _without_unit(
     judgement: Judgement = "same"
     if abs(move) > noise:
         judgement = "worse" if (move > 0) is row.at_most else "better"
-    ratio = new / old if old else 1.0
+    ratio = new / old if old else math.inf if new else 1.0
     return Change(suite, work, row.subject, "", old, new, ratio, 1.0, noise, judgement)
