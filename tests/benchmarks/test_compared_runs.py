@@ -67,6 +67,22 @@ def test_a_file_that_holds_no_results_is_called_so(content: str, tmp_path: Path)
         read_run(file)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"latency": {"suite": "latency"}}', r"latency\.size: Field required"),
+        ('{"suite": "latency"}', r"cut\.size: Field required"),
+        ("[]", "the whole file: Input should be a valid dictionary"),
+        ("null", "the whole file: Input should be a valid dictionary"),
+    ],
+)
+def test_it_is_told_what_a_file_lacks_and_where(content: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "cut.json"
+    file.write_text(content)
+    with pytest.raises(InvalidInput, match=rf"{told}\. Measure again"):
+        read_run(file)
+
+
 def test_an_empty_folder_and_a_missing_file_are_called_so(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="holds no results"):
         read_run(tmp_path)

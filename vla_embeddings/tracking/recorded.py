@@ -145,7 +145,7 @@ class Run:
         return [result for results in self.results.values() for result in results]
 
 
-_READER = TypeAdapter(Result)
+_READER = TypeAdapter(dict[str, Result])
 
 
 def read_run(path: Path) -> Run:
@@ -169,11 +169,22 @@ def read_run(path: Path) -> Run:
 def _results(file: Path) -> list[Result]:
     try:
         content: Any = json.loads(file.read_bytes())
-        documents = [content] if "suite" in content else list(content.values())
-        return [_READER.validate_python(document) for document in documents]
+        alone = isinstance(content, dict) and "suite" in content
+        documents = _READER.validate_python({file.stem: content} if alone else content)
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
-    except (ValueError, TypeError, AttributeError, ValidationError) as error:
+    except ValueError as error:
         raise InvalidInput(
-            f"{file} is no result of `python -m benchmarks`: {str(error).splitlines()[0]}"
+            f"{file} is no result of `python -m benchmarks`: {_problem(error)}. Measure again, or "
+            "name what it wrote: a file, or a folder of them."
         ) from error
+    return list(documents.values())
+
+
+def _problem(error: ValueError) -> str:
+    """What is wrong and where; of several, the first."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or "the whole file"
+    return f"{place}: {first['msg']}"
