@@ -34,6 +34,16 @@ def test_a_lost_figure_of_ours_is_named_and_the_exit_status_is_1(tmp_path: Path)
     assert "new alone latency, quick size: one image: ours fp32" in compared(new, old).stdout
 
 
+def test_a_quality_of_ours_that_is_no_longer_measured_is_lost(tmp_path: Path) -> None:
+    old = save(RUN, tmp_path / "old")
+    bare = [replace(row, quality=None) if row.work == "one image" else row for row in RUN]
+    answer = compared(old, save(bare, tmp_path / "new"))
+    assert answer.exit_code == 1
+    assert [line for line in answer.stdout.splitlines() if "latency, quick" in line] == [
+        "lost latency, quick size: one image, quality: ours fp32"
+    ]
+
+
 def test_a_figure_of_ours_under_another_name_is_lost_too(tmp_path: Path) -> None:
     share = replace(RUN[0], work="one inference", subject="share in time", role="ours")
     old = save([*RUN, share], tmp_path / "old")

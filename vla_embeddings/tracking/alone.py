@@ -1,10 +1,10 @@
 """What only one of two runs measured, which no ratio would show."""
 
-from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from vla_embeddings.tracking.recorded import Run
+from vla_embeddings.tracking.recorded import Row, Run
 
 Side = Literal["old", "new"]
 
@@ -32,15 +32,32 @@ class Alone:
 
 def alone(old: Run, new: Run) -> list[Alone]:
     """All that one side has and the other lacks, suite by suite, the old side's last."""
-    before, after = set(_figures("old", old)), set(_figures("new", new))
-    return sorted([*_missing(before, after), *_missing(after, before)])
+    before, after = _figures("old", old), _figures("new", new)
+    common = set(map(_name, before)) & set(map(_name, after))
+    these, those = (
+        before.keys() | _qualities(before, common),
+        after.keys() | _qualities(after, common),
+    )
+    return sorted([*_missing(these, those), *_missing(those, these)])
 
 
-def _figures(side: Side, run: Run) -> Iterator[Alone]:
-    for suite, results in run.results.items():
-        for result in results:
-            for row in result.findings.figures:
-                yield Alone(side, suite, result.size, row.work, row.subject, row.ours)
+def _figures(side: Side, run: Run) -> Mapping[Alone, Row]:
+    return {
+        Alone(side, suite, result.size, row.work, row.subject, row.ours): row
+        for suite, results in run.results.items()
+        for result in results
+        for row in result.findings.figures
+    }
+
+
+def _qualities(figures: Mapping[Alone, Row], common: Set[tuple[str, str, str, str]]) -> Set[Alone]:
+    """Of ours, those beside figures that both sides have: with others they are missing anyway."""
+    return {
+        replace(figure, work=f"{row.work}, {name}")
+        for figure, row in figures.items()
+        if row.ours and _name(figure) in common
+        for name, _ in row.qualities
+    }
 
 
 def _missing(these: Set[Alone], those: Set[Alone]) -> Iterator[Alone]:
