@@ -21,7 +21,7 @@ def html_table(grid: Grid) -> Markup:
     box: Attributes = {
         "class": "scroll",
         "tabindex": 0,
-        "role": "region",
+        "role": "group",
         "aria-label": grid.title,
     }
     return tag("div", box, table)

@@ -81,6 +81,10 @@ OVER_BARS = """
   )
 )
 """
+LANDMARKS = """
+[...document.querySelectorAll("header, nav, main, footer, [role=region], section[aria-label]")]
+  .map((each) => `${each.getAttribute("role") ?? each.localName} ${each.ariaLabel ?? ""}`)
+"""
 GROUND = "getComputedStyle(document.body).backgroundColor"
 
 
@@ -186,6 +190,12 @@ def test_the_mark_under_the_pointer_says_its_value(shown: Browser) -> None:
 def test_names_out_of_results_are_shown_and_never_run(shown: Browser) -> None:
     assert shown.evaluate("document.title") == "vla-embeddings benchmarks"
     assert HOSTILE in shown.evaluate("document.querySelector('main').innerText")
+
+
+def test_no_two_landmarks_are_read_out_alike(shown: Browser) -> None:
+    """Those of a screen reader; what a table is of is told by the heading before it."""
+    landmarks = shown.evaluate(LANDMARKS)
+    assert len(landmarks) == len(set(landmarks))
 
 
 def test_the_page_is_light_or_dark_as_its_reader_prefers(browser: Browser, url: str) -> None:
