@@ -59,6 +59,23 @@ def test_runs_of_different_sizes_have_nothing_in_common(tmp_path: Path) -> None:
         compare(quick, replace(quick, results={"latency": full}))
 
 
+def test_runs_of_two_sizes_in_one_folder_are_each_compared_with_their_own(
+    tmp_path: Path,
+) -> None:
+    """In whatever order their files' names put them."""
+
+    def folder(*sizes: str) -> Path:
+        path = tmp_path / sizes[0]
+        path.mkdir()
+        for number, size in enumerate(sizes):
+            rows = threaded(number, alone=size == "full")
+            result = replace(result_of(rows, "micro"), size=size)
+            (path / f"{number}.json").write_text(json.dumps(result.to_json()))
+        return path
+
+    assert judgements(folder("full", "quick"), folder("quick", "full")) == ["same", "same"]
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"suite": "latency"}', "3", '{"a": 1}'])
 def test_a_file_that_holds_no_results_is_called_so(content: str, tmp_path: Path) -> None:
     file = tmp_path / "cut.json"

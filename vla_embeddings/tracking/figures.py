@@ -8,8 +8,10 @@ import numpy as np
 from vla_embeddings.tracking.noise import costs_of
 from vla_embeddings.tracking.recorded import Result, Row, Run
 
-Key = tuple[str, str, str]
-"""Suite, work and subject."""
+Work = tuple[str, str, str]
+"""Suite, its size and work: what a turn is depends on the size."""
+Key = tuple[str, str, str, str]
+"""Likewise, and the subject."""
 
 TIMES = ("ms", "s", "/s")
 MEASURED = (*TIMES, "MB")
@@ -22,8 +24,6 @@ the quietest: there is no use in a busy one beside it."""
 class Figure:
     """What was measured of it."""
 
-    size: str
-    """Of the suite: what a turn is depends on it."""
     runs: int
     """How many quiet ones there are."""
     row: Row
@@ -59,18 +59,15 @@ def figures_of(run: Run) -> dict[Key, Figure]:
         for result in results:
             for row in result.findings.figures:
                 if row.unit not in MEASURED or min(row.samples) > 0:
-                    found.setdefault((suite, row.work, row.subject), []).append((result, row))
+                    key = (suite, result.size, row.work, row.subject)
+                    found.setdefault(key, []).append((result, row))
     return {key: _figure(seen) for key, seen in found.items()}
 
 
 def pairs_of(new: Run, old: Run) -> dict[Key, tuple[Figure, Figure]]:
     """New and old of all that both measured in the same size."""
     before = figures_of(old)
-    return {
-        key: (figure, before[key])
-        for key, figure in figures_of(new).items()
-        if key in before and before[key].size == figure.size
-    }
+    return {key: (figure, before[key]) for key, figure in figures_of(new).items() if key in before}
 
 
 def _figure(seen: Sequence[tuple[Result, Row]]) -> Figure:
@@ -84,5 +81,4 @@ def _figure(seen: Sequence[tuple[Result, Row]]) -> Figure:
     ]
     tries = [each for _, row in quiet if row.unit not in MEASURED for each in row.turns]
     others = max(result.others or 0.0 for result, _ in quiet)
-    result, row = quiet[-1]
-    return Figure(result.size, len(quiet), row, costs, tries, others)
+    return Figure(len(quiet), quiet[-1][1], costs, tries, others)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vla_embeddings.tracking.figures import Figure, Key
+from vla_embeddings.tracking.figures import Figure, Key, Work
 from vla_embeddings.tracking.noise import ENOUGH, LEAST, SEVERAL, UNKNOWN, tolerance
 
 
@@ -21,7 +21,7 @@ class Drift:
 class Drifts:
     """Of every work that has enough contenders which are the same in both runs, and of all."""
 
-    works: Mapping[tuple[str, str], Drift]
+    works: Mapping[Work, Drift]
     machine: float
 
     def of(self, key: Key, runs: int) -> Drift:
@@ -35,15 +35,15 @@ class Drifts:
             runs: measured on the side that has fewer of them.
         """
         alone = LEAST if runs >= SEVERAL else UNKNOWN
-        return self.works.get(key[:2], Drift(0.0, max(alone, abs(self.machine))))
+        return self.works.get(key[:3], Drift(0.0, max(alone, abs(self.machine))))
 
 
 def drifts(pairs: Mapping[Key, tuple[Figure, Figure]]) -> Drifts:
     """From the peers, of the same version, and the limits, new and old."""
-    moved: dict[tuple[str, str], list[float]] = {}
+    moved: dict[Work, list[float]] = {}
     for key, (new, old) in pairs.items():
         if not new.row.ours and new.is_time:
-            moved.setdefault(key[:2], []).append(new.best - old.best)
+            moved.setdefault(key[:3], []).append(new.best - old.best)
     ours = max(1, sum(new.row.ours for new, _ in pairs.values()))
     moved = {work: each for work, each in moved.items() if len(each) >= ENOUGH}
     middles = {work: float(np.median(each)) for work, each in moved.items()}
