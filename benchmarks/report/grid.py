@@ -44,7 +44,7 @@ class Grid:
         for number, name in enumerate(self.columns):
             word = number < self.words
             table.add_column(
-                name,
+                escape(name),
                 justify="left" if word else "right",
                 overflow="fold",
                 no_wrap=not word and number < len(self.columns) - 1,

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from rich.console import Console
+
 from benchmarks.peers.encoders import ENCODERS
 from benchmarks.report.curves import by_chart, series_grid
 from benchmarks.report.document import document_table
@@ -173,6 +175,14 @@ def test_points_that_are_no_numbers_are_left_out_and_ours_come_first() -> None:
 def test_a_cell_cannot_break_its_markdown_table() -> None:
     table = Grid("", ("a|b", "c"), {"": [["one\ntwo", "3|4"]]}).for_markdown()
     assert table.splitlines()[-1] == "| one two | 3\\|4 |"
+
+
+def test_a_contenders_name_in_brackets_is_no_markup_on_the_terminal() -> None:
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(Grid("", ("tokens", "peer[gpu]"), {"": [["8", "[/1]"]]}).for_terminal())
+    assert "peer[gpu]" in shown.get()
+    assert "[/1]" in shown.get()
 
 
 def test_a_peers_reason_is_read_whole_in_markdown_also_where_it_looks_like_html() -> None:
