@@ -5,11 +5,12 @@ const REACH = 40; // pixels between pointer and mark
 const label = document.getElementById("label");
 let pointed = null;
 
-/** How far a point is from a box; 0 inside it. */
+/** How far a point is from a box; where boxes overlap, their middles decide. */
 function distance(box, x, y) {
   const aside = Math.max(box.left - x, 0, x - box.right);
   const above = Math.max(box.top - y, 0, y - box.bottom);
-  return Math.hypot(aside, above);
+  const middle = Math.hypot(x - (box.left + box.right) / 2, y - (box.top + box.bottom) / 2);
+  return Math.hypot(aside, above) + middle / 1000;
 }
 
 function nearest(figure, x, y) {
@@ -17,7 +18,7 @@ function nearest(figure, x, y) {
   let least = REACH;
   for (const mark of figure.querySelectorAll("[data-label]")) {
     const away = distance(mark.getBoundingClientRect(), x, y);
-    if (away < least) {
+    if (away <= least) { // of marks in one place the one drawn last, which is seen
       found = mark;
       least = away;
     }

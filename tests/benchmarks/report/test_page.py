@@ -61,12 +61,30 @@ LAST_CARDS_EDGES = """
 """
 MARK = """
 (async () => {
-  const mark = document.querySelector("polyline").closest("figure").querySelector("[data-label]");
+  const figure = document.querySelector("polyline").closest("figure");
+  const mark = [...figure.querySelectorAll("[data-label]")].at(-1);  // which lies on another
   mark.scrollIntoView({block: "center"});
   for (const _ of "12") await new Promise(requestAnimationFrame);  // until scrolling is over
   const box = mark.getBoundingClientRect();
   return [box.x + box.width / 2, box.y + box.height / 2, mark.dataset.label];
 })()
+"""
+MISTAKEN = """
+[...document.querySelectorAll("figure")].flatMap((figure) => {
+  figure.scrollIntoView();
+  const marks = [...figure.querySelectorAll("[data-label]")];
+  const middles = marks.map((mark) => {
+    const box = mark.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  });
+  return marks.filter((mark, number) => {
+    const [clientX, clientY] = middles[number];
+    figure.dispatchEvent(new PointerEvent("pointermove", {clientX, clientY}));
+    const said = document.querySelector("#label").textContent;
+    const told = marks.findIndex((each) => each.dataset.label === said);
+    return Math.hypot(middles[told][0] - clientX, middles[told][1] - clientY) > 0.5;
+  }).map((mark) => mark.dataset.label);
+})
 """
 LABEL = """
 (() => {
@@ -185,6 +203,15 @@ def test_the_mark_under_the_pointer_says_its_value(shown: Browser) -> None:
     assert shown.evaluate(LABEL) == [False, said, True]
     shown.send("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
     assert shown.evaluate(LABEL)[0]
+
+
+def test_every_mark_of_the_committed_charts_says_its_own_value(
+    browser: Browser, committed: str
+) -> None:
+    """But those that another covers, in the very same place."""
+    browser.show(width=1280, dark=False)
+    browser.open(committed)
+    assert browser.evaluate(MISTAKEN) == []
 
 
 def test_names_out_of_results_are_shown_and_never_run(shown: Browser) -> None:
