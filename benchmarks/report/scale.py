@@ -56,14 +56,17 @@ def scale_over(values: Sequence[float]) -> Scale:
 
 
 def scale_from_zero(values: Sequence[float]) -> Scale:
-    """The axis of what is to be seen in its true proportion, such as memory: never logarithmic."""
-    return _linear(min(0, *values), max(0, *values))
+    """The axis of what is to be seen in its true proportion, such as memory: never logarithmic.
+
+    Its ticks are few, since values as long as 100,000 calls must have room on a phone.
+    """
+    return _linear(min(0, *values), max(0, *values), steps=4)
 
 
-def _linear(low: float, high: float) -> Scale:
-    """Between the round values around both."""
+def _linear(low: float, high: float, steps: int = 5) -> Scale:
+    """Between the round values around both, in about so many steps."""
     # Values apart by a float's last digits alone have no tick between them.
-    step = _round_step(max((high - low) / 5 or 1, 1e-9 * max(abs(low), abs(high))))
+    step = _round_step(max((high - low) / steps or 1, 1e-9 * max(abs(low), abs(high))))
     first, last = math.floor(low / step), math.ceil(high / step)
     ticks = [number * step for number in range(first, max(last, first + 1) + 1)]
     return Scale(ticks[0], ticks[-1], False, ticks)

@@ -155,7 +155,7 @@ def test_memory_is_drawn_from_zero_over_calls_that_go_on_evenly() -> None:
     )
     ticks = re.findall(r"<text [^>]+>([\d,]+)", figure.drawing)
     assert ticks == [
-        *["0", "20,000", "40,000", "60,000", "80,000", "100,000"],
+        *["0", "50,000", "100,000"],
         *["0", "500", "1,000", "1,500"],
     ]
 

@@ -12,7 +12,7 @@ from benchmarks.report.files import write_pages
 from benchmarks.report.page import FOLDER, page
 from benchmarks.report.words import title_of_suite
 from benchmarks.results import RESULTS as COMMITTED
-from benchmarks.results import load_results
+from benchmarks.results import Findings, Series, load_results
 from tests.benchmarks.report.browser import Browser
 from tests.benchmarks.report.example import HOSTILE, RESULTS, SEARCH, result
 
@@ -84,6 +84,17 @@ MISTAKEN = """
     const told = marks.findIndex((each) => each.dataset.label === said);
     return Math.hypot(middles[told][0] - clientX, middles[told][1] - clientY) > 0.5;
   }).map((mark) => mark.dataset.label);
+})
+"""
+MEETING = """
+[...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const texts = [...plot.querySelectorAll("text")];
+  const boxes = texts.map((text) => text.getBoundingClientRect());
+  return texts.filter((_, number) => boxes.slice(0, number).some((each) => {
+    const box = boxes[number];
+    const aside = Math.min(box.right, each.right) - Math.max(box.left, each.left);
+    return aside > 0 && Math.min(box.bottom, each.bottom) - Math.max(box.top, each.top) > 2;
+  })).map((text) => text.textContent);
 })
 """
 LABEL = """
@@ -188,6 +199,19 @@ def test_a_figure_alone_in_its_row_takes_all_of_it(browser: Browser, committed: 
     browser.show(width=1440, dark=False)
     browser.open(committed)
     assert browser.evaluate(LAST_CARDS_EDGES) == [0]
+
+
+def test_no_two_values_of_an_axis_meet_on_the_narrowest_phone(
+    browser: Browser, committed: str, tmp_path: Path
+) -> None:
+    """Nor those of a long run."""
+    points = [(5_000.0 * n, 1_000.0 + n) for n in range(1, 21)]
+    long = Findings([], [], [], [Series("memory-calls", "ours", "calls", "MB", points)])
+    write_pages([result("memory", long)], tmp_path)
+    browser.show(width=320, dark=False)
+    for page_url in (committed, (tmp_path / "index.html").as_uri()):
+        browser.open(page_url)
+        assert browser.evaluate(MEETING) == []
 
 
 def test_wide_tables_scroll_in_their_own_box_on_a_phone(browser: Browser, url: str) -> None:
