@@ -30,10 +30,11 @@ def _blocks(results: Sequence[Result]) -> Iterator[str]:
     if table := document_table(results):
         yield from _block(table, "##")
     told = quoted(results)
-    if (missed := verdicts(told, missed_only=True)).sections:
+    if said := reached(told):
         yield "## Missed targets"
-        yield reached(told)
-        yield missed.for_markdown()
+        yield said
+        if (missed := verdicts(told, missed_only=True)).sections:
+            yield missed.for_markdown()
     for result in results:
         yield f"## {title_of_suite(result.suite)}"
         yield describe_run(result)

@@ -5,8 +5,9 @@ import pytest
 from benchmarks.report.files import PAGES, README, pages
 from benchmarks.report.readme import BEGIN, END, with_figures
 from benchmarks.results import RESULTS as COMMITTED
-from benchmarks.results import load_results
-from tests.benchmarks.report.example import RESULTS
+from benchmarks.results import Findings, Verdict, load_results
+from benchmarks.spread import Spread
+from tests.benchmarks.report.example import RESULTS, result
 from vla_embeddings.errors import InvalidInput
 
 
@@ -39,6 +40,13 @@ def test_single_calls_stand_beside_the_document_and_bulk_beside_the_peers() -> N
     assert "| 1.0000 of 16 (untrained) |" in text
     assert "[1 of 3 targets reached, 1 of the verdicts within the noise](docs/benchmarks" in text
     assert "do not carry over to trained ones" in text
+
+
+def test_the_readmes_link_to_missed_targets_leads_there_also_where_none_is_missed() -> None:
+    passed = Verdict("bulk", "ours", None, Spread(1, 1, 1), "ms", 2, at_most=True)
+    results = [result("throughput", Findings([], [passed], []))]
+    assert "README.md#missed-targets" in with_figures(f"{BEGIN}\n{END}", results)
+    assert "## Missed targets\n\n1 of 1 targets reached.\n\n## " in pages(results)["README.md"]
 
 
 def test_without_results_the_readme_says_how_to_get_them() -> None:
