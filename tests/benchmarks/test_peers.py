@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -21,7 +22,7 @@ from benchmarks.peers.environment import (
 from benchmarks.peers.peer import compete
 from benchmarks.peers.process import start_worker
 from benchmarks.peers.store import start_store
-from benchmarks.peers.stores import StoreInputs
+from benchmarks.peers.stores import STORES, StoreInputs
 from benchmarks.results import Absence
 from vla_embeddings.models import MINILM, ArtifactStore
 
@@ -103,6 +104,29 @@ def test_the_encoders_are_those_of_the_extra_and_the_stores_of_their_file() -> N
         assert all("==" in pin for pin in pins)
     encoders = {pin.partition("==")[0] for pin in requirements_of("encoders")}
     assert {adapter.package for adapter in ENCODERS.values()} <= encoders
+
+
+def test_a_look_up_in_redisvl_renews_no_lifetime_and_reads_replies_in_c(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lifetimes: list[dict[str, object]] = []
+
+    class EmbeddingsCache:
+        """Notes what it is told of lifetimes."""
+
+        def __init__(self, *, name: str, redis_url: str, **settings: object) -> None:
+            lifetimes.append(settings)
+
+        def mset(self, items: list[object], **settings: object) -> None:
+            lifetimes.append(settings)
+
+    module = SimpleNamespace(EmbeddingsCache=EmbeddingsCache)
+    monkeypatch.setitem(sys.modules, "redisvl.extensions.cache.embeddings", module)
+    STORES["redisvl"].start("redis://nowhere", INPUTS)["store"](0)
+    # That of the cache itself is renewed for every entry found, one round trip each.
+    assert lifetimes == [{}, {"ttl": 600}]
+    assert {"redis", "hiredis"} <= {*STORES["redisvl"].on}
+    assert any(pin.startswith("hiredis==") for pin in requirements_of("stores"))
 
 
 def test_a_stores_inputs_are_read_as_they_were_written(tmp_path: Path) -> None:
