@@ -1,5 +1,6 @@
 """One kind of input, all contenders: who takes how long, and whether the vectors agree."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from benchmarks.devices import RUNS_ON
 from benchmarks.harness import Contender, Timings, interleave
 from benchmarks.ours import serve
 from benchmarks.peers.environment import PeerFailed
-from benchmarks.peers.peer import compete
+from benchmarks.peers.peer import Peer, compete
 from benchmarks.results import Absence, Unit
 from vla_embeddings.models import Kind, Precision
 
@@ -28,6 +29,31 @@ class Embedder(Contender, Protocol):
     """A contender that can show its vectors."""
 
     def vectors(self, part: slice) -> NDArray[np.float32]: ...
+
+
+@dataclass(slots=True)
+class Rival:
+    """A peer in a contest, which goes on without it once it fails."""
+
+    peer: Peer
+    kind: Kind
+    absences: list[Absence]
+    failed: bool = False
+
+    @property
+    def name(self) -> str:
+        """The peer's."""
+        return self.peer.name
+
+    def seconds(self, parts: Sequence[slice]) -> list[float]:
+        """The peer's; no numbers once it has failed, and it is not asked again."""
+        if not self.failed:
+            try:
+                return self.peer.seconds(parts)
+            except PeerFailed as error:
+                self.failed = True
+                self.absences.append(Absence(f"{self.name} ({self.kind})", str(error)))
+        return [math.nan] * len(parts)
 
 
 class Limit(Contender, Protocol):
@@ -89,18 +115,19 @@ class Standing:
 class Contest:
     """Ours in every precision, our fp32 first, and the peers; all loaded."""
 
-    embedders: Sequence[Embedder]
+    embedders: Sequence[Contender]
     precisions: Sequence[Precision]
     """Those of ours."""
     agreements: Sequence[Agreement | None]
     """Of each embedder; see `Standing`."""
     absences: list[Absence]
+    """Those so far; a work may add to them."""
     runs_on: dict[str, dict[str, str]]
     """As in `Findings`."""
     _track: Track
 
     def hold(self, work: Work) -> list[Standing]:
-        """Let them and the work's limits take turns."""
+        """Let them and the work's limits take turns; those of a peer that fails are dropped."""
         count = len(self.embedders) + len(work.limits)
         timings = interleave(
             self.embedders,
@@ -112,20 +139,21 @@ class Contest:
             advance=self._track(work.name, count * len(work.turns)),
         )
         precisions = [*self.precisions, *[None] * (len(self.embedders) - len(self.precisions))]
-        held = map(Standing, timings, precisions, self.agreements)
+        all_held = map(Standing, timings, precisions, self.agreements)
+        held = [each for each in all_held if not math.isnan(each.timings.overall.median)]
         beyond = zip(timings[len(self.embedders) :], work.limits, strict=True)
         return [*held, *(Standing(each, None, None, limit.precisions) for each, limit in beyond)]
 
 
 @contextmanager
 def contest(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Iterator[Contest]:
-    """Load all contenders for a kind of input; a peer that then fails on a batch is left out."""
+    """Load all contenders for a kind of input; a peer that then fails is left out."""
     artifacts = bench.artifacts(kind)
     precisions: list[Precision] = [each.manifest.precision for each in artifacts]
     absences, runs_on = _not_exported(kind, bench, precisions), dict[str, dict[str, str]]()
     with ExitStack() as stack:
         ours = [stack.enter_context(serve(each, inputs, bench)) for each in artifacts]
-        embedders: list[Embedder] = [*ours]
+        embedders: list[Contender] = [*ours]
         agreements: list[Agreement | None] = [None] * len(ours)
         if bench.peers:
             exact = ours[0].vectors(slice(0, min(COMPARED, len(inputs))))
@@ -135,7 +163,7 @@ def contest(bench: Bench, kind: Kind, inputs: Sequence[Any]) -> Iterator[Contest
             for peer in peers:
                 try:
                     agreements.append(_agreement(peer, exact))
-                    embedders.append(peer)
+                    embedders.append(Rival(peer, kind, absences))
                     runs_on[peer.name] = dict(peer.on)
                 except PeerFailed as error:
                     absences.append(Absence(f"{peer.name} ({kind})", str(error)))
