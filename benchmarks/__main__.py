@@ -40,7 +40,8 @@ tensorrt` ours also on TensorRT, whose engines are built first.
 The figures go to benchmarks/results/SUITE.json (a GPU's to SUITE-gpu.json, those of a long run to
 SUITE-long.json) and, with the other suites' last ones, to docs/benchmarks/ and the README; those
 of a quick run are only printed. `vla-embeddings bench compare` tells two runs apart. A missed
-target is a finding, not a failure: the exit status is 0.
+target is a finding, not a failure: the exit status is 0. A suite that cannot be measured is named
+with the reason, the others are measured all the same, and it is 1.
 """
 
 
@@ -129,6 +130,8 @@ def main(
         json.write_text(json_format.dumps(documents, indent=2) + "\n")
     if wanted.kept:
         _report()
+    if not all(result.findings.rows for result in results):
+        raise typer.Exit(1)
 
 
 def _report() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -102,6 +103,10 @@ def _run(suite: str, bench: Bench, load: float) -> Result:
         findings = SUITES[suite](bench)
     except EmbeddingError as error:  # such as a server that this machine cannot run
         findings = Findings([], [], [Absence(suite, str(error))])
+    except Exception as error:  # such as a server that dies: minutes of other suites must not go
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}"
+        findings = Findings([], [], [Absence(suite, reason)])
     return Result(
         suite=name_of_suite(suite, bench.size.name, on_gpu=bench.on_gpu),
         size=bench.size.name,

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks import startup
 from benchmarks.__main__ import app
+from benchmarks.bench import Bench
 from benchmarks.machine import REPOSITORY
 from benchmarks.size import TINY
 from vla_embeddings.config import EmbeddingConfig
@@ -59,3 +62,26 @@ def test_a_suite_that_is_not_there_is_named_beside_those_that_are() -> None:
     assert done.exit_code == 2
     assert "no suite 'speed'" in done.stderr
     assert "throughput" in done.stderr
+
+
+def test_a_suite_that_breaks_is_named_and_the_others_are_measured(tmp_path: Path) -> None:
+    file = tmp_path / "new.json"
+    suites, nowhere = ["cache", "micro"], "redis://127.0.0.1:1"
+    done = CliRunner().invoke(
+        app, ["--quick", *suites, "--peers-here", "--redis-url", nowhere, "--json", str(file)]
+    )
+    assert done.exit_code == 1
+    assert "tokenize one instruction" in done.stdout
+    written = json.loads(file.read_text())
+    [absence] = written["cache"]["findings"]["absences"]
+    assert absence["contender"] == "cache"
+    assert absence["reason"].startswith("ConnectionError: ")
+    assert written["micro"]["findings"]["rows"]
+
+
+def test_a_process_that_makes_no_first_vector_is_told_by_its_status(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.startup.PROGRAM", "raise SystemExit(3)")
+    with pytest.raises(CalledProcessError, match="status 3"):
+        startup.run(bench)
