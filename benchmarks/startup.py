@@ -75,15 +75,13 @@ def _on_a_cpu(work: str, name: str, seconds: Spread, megabytes: Spread) -> list[
 
 def _start(bench: Bench) -> Start:
     environment = os.environ | {"EMBEDDING_MODELS_DIR": str(bench.config.models_dir)}
+    command = [sys.executable, "-c", PROGRAM, bench.device]
     began = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, bench.device],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None  # a pipe
         line = process.stdout.readline()
         seconds = time.perf_counter() - began
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command[:2])
     seen = json.loads(line)
     return Start(seconds, seen["kilobytes"] / 1000, seen["torch"])
