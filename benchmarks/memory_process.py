@@ -29,10 +29,10 @@ RARER = {499: "images in bulk", 199: "texts in bulk", 97: "callers", 37: "query"
 
 
 def resident_megabytes() -> float:
-    """VmRSS, which counts the pages of mapped files, too."""
+    """VmRSS, which counts the pages of mapped files, too; its kB are 1,024 bytes (proc(5))."""
     with open("/proc/self/status") as status:
         [kilobytes] = [line.split()[1] for line in status if line.startswith("VmRSS")]
-    return int(kilobytes) / 1000
+    return 1024 * int(kilobytes) / 1e6
 
 
 def _texts(generator: random.Random) -> Iterator[str]:

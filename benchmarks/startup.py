@@ -12,7 +12,7 @@ from benchmarks.results import Findings, Row, Verdict
 from benchmarks.spread import Spread, quartiles
 from benchmarks.targets import FIRST_VECTOR, FIRST_VECTOR_MB, FIRST_VECTOR_SECONDS
 
-# VmRSS counts the pages of mapped files, too.
+# VmRSS counts the pages of mapped files, too; its kB are 1,024 bytes (proc(5)).
 PROGRAM = """
 import asyncio, json, sys
 from vla_embeddings import EmbeddingConfig, EmbeddingService
@@ -22,7 +22,7 @@ service = EmbeddingService(config=config)
 asyncio.run(service.get_instruction_embedding("pick up the red block"))
 with open("/proc/self/status") as status:
     [kilobytes] = [line.split()[1] for line in status if line.startswith("VmRSS")]
-print(json.dumps({"kilobytes": int(kilobytes), "torch": "torch" in sys.modules}), flush=True)
+print(json.dumps({"bytes": 1024 * int(kilobytes), "torch": "torch" in sys.modules}), flush=True)
 """
 
 
@@ -84,4 +84,4 @@ def _start(bench: Bench) -> Start:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command[:2])
     seen = json.loads(line)
-    return Start(seconds, seen["kilobytes"] / 1000, seen["torch"])
+    return Start(seconds, seen["bytes"] / 1e6, seen["torch"])
