@@ -32,10 +32,10 @@ HELP = f"""Measure the library beside its peers, the machine's limits and its ta
 {SUMMARIES}
 
 Contenders take turns on the same inputs, with the same weights and as many threads
-as there are CPUs, never two at once. The first run exports the models and installs the peers into
-.artifacts/bench-encoders and .artifacts/bench-stores; one that cannot run is named with the
-reason. With `--device cuda` all models run on the GPU, ours in fp32 and fp16; with `--device
-tensorrt` ours also on TensorRT, whose engines are built first.
+as there are CPUs, never two at once; the library has its default settings. The first run exports
+the models and installs the peers into .artifacts/bench-encoders and .artifacts/bench-stores; one
+that cannot run is named with the reason. With `--device cuda` all models run on the GPU, ours in
+fp32 and fp16; with `--device tensorrt` ours also on TensorRT, whose engines are built first.
 
 The figures go to benchmarks/results/SUITE.json (a GPU's to SUITE-gpu.json, those of a long run to
 SUITE-long.json) and, with the other suites' last ones, to docs/benchmarks/ and the README; those

@@ -20,10 +20,13 @@ from benchmarks.results import RESULTS, Absence, Findings, Result, name_of_suite
 from benchmarks.size import QUICK, Size
 from benchmarks.suites import SUITES
 from vla_embeddings.cli.output import progress_bars
-from vla_embeddings.config import Device, embedding_config
-from vla_embeddings.errors import EmbeddingError
+from vla_embeddings.config import Device, EmbeddingConfig, embedding_config
+from vla_embeddings.errors import ConfigurationError, EmbeddingError
 from vla_embeddings.runtime import choose_providers
 from vla_embeddings.runtime.gpu import find_gpu
+
+OF_A_RUN = {"models_dir", "device", "precision", "redis_url", "database_url"}
+"""Settings that suites set themselves, or that say where models are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,10 @@ def measure(wanted: Wanted) -> list[Result]:
     """Run the suites, one after the other.
 
     Raises:
-        EmbeddingError: the device cannot be had, or a model cannot be exported.
+        EmbeddingError: the device cannot be had, a model cannot be exported, or settings differ
+            from the library's defaults.
     """
+    _require_defaults(embedding_config)
     choose_providers(wanted.device)  # fails before anything else takes its time
     load = os.getloadavg()[0]  # of others; later it is that of the suite before
     results = []
@@ -62,6 +67,20 @@ def measure(wanted: Wanted) -> list[Result]:
             if wanted.kept:
                 results[-1].save(RESULTS)
     return results
+
+
+def _require_defaults(config: EmbeddingConfig) -> None:
+    """Or ours would have fewer threads than the peers, or another model, and no page said so."""
+    changed = [
+        f"EMBEDDING_{name.upper()}"
+        for name, field in EmbeddingConfig.model_fields.items()
+        if name not in OF_A_RUN and getattr(config, name) != field.default
+    ]
+    if changed:
+        raise ConfigurationError(
+            f"Expected the library's default settings, which the figures are of; got others: "
+            f"{', '.join(changed)}. Run without them: env -u {' -u '.join(changed)} make bench"
+        )
 
 
 def _prepare(wanted: Wanted, progress: Progress) -> Bench:

@@ -57,6 +57,17 @@ def test_models_are_not_exported_where_they_are_to_be_taken_as_they_are(
     assert not any(tmp_path.iterdir())
 
 
+def test_settings_that_differ_from_the_defaults_are_refused(
+    monkeypatch: pytest.MonkeyPatch, models_dir: Path
+) -> None:
+    """Ours would run on one thread beside peers that have them all."""
+    config = EmbeddingConfig(models_dir=models_dir, threads=1, text_model_name="my/model")
+    monkeypatch.setattr("benchmarks.measuring.embedding_config", config)
+    done = CliRunner().invoke(app, ["--quick", "startup", "--peers-here"])
+    assert done.exit_code == 1
+    assert "env -u EMBEDDING_TEXT_MODEL_NAME -u EMBEDDING_THREADS" in done.stderr
+
+
 def test_a_suite_that_is_not_there_is_named_beside_those_that_are() -> None:
     done = CliRunner().invoke(app, ["speed"])
     assert done.exit_code == 2
