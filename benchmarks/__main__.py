@@ -60,6 +60,16 @@ def _known(names: list[str] | None) -> list[str] | None:
     return names
 
 
+def _writable(file: Path | None) -> Path | None:
+    """Found out before the minutes of a run, not after."""
+    try:
+        if file:
+            file.open("a").close()
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be written: {error.strerror}.") from error
+    return file
+
+
 @app.command(help=HELP)
 def main(
     suites: Annotated[
@@ -97,7 +107,10 @@ def main(
         ),
     ] = False,
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write this run's results here, too.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write this run's results here, too.", callback=_writable
+        ),
     ] = None,
     redis_url: Annotated[
         str | None, typer.Option(help="A Redis to measure on; it is written to.")

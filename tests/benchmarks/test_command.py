@@ -96,3 +96,10 @@ def test_a_process_that_makes_no_first_vector_is_told_by_its_status(
     monkeypatch.setattr("benchmarks.startup.PROGRAM", "raise SystemExit(3)")
     with pytest.raises(CalledProcessError, match="status 3"):
         startup.run(bench)
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "missing" / "new.json"
+    done = CliRunner().invoke(app, ["--quick", "startup", "--peers-here", "--json", str(file)])
+    assert done.exit_code == 2
+    assert "written:" in done.stderr
