@@ -21,7 +21,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.inputs import DATA, real_instructions
+from benchmarks.inputs import load_instructions
 from vla_embeddings import EmbeddingService
 from vla_embeddings.backfill import BackfillProgress, backfill
 from vla_embeddings.backfill.distributed import RayEngine
@@ -29,7 +29,6 @@ from vla_embeddings.backfill.engine import Engine, LocalEngine
 from vla_embeddings.cli.output import progress_bars, stdout
 from vla_embeddings.local import LocalPostgres
 from vla_embeddings.runtime import available_cpus
-from vla_embeddings.samples import make_instructions
 from vla_embeddings.search import Database, create_schema
 
 ENGINES = ("local", "ray")
@@ -95,7 +94,7 @@ async def clear_table(dsn: str) -> None:
 
 def compare(rows: int, rounds: int) -> dict[str, list[Turn]]:
     """Turns of both engines, in the order in which they were taken."""
-    texts = real_instructions(DATA, rows) if DATA.is_dir() else make_instructions(rows)
+    texts, _ = load_instructions(rows)
     turns: dict[str, list[Turn]] = {name: [] for name in ENGINES}
     with LocalPostgres() as server, progress_bars() as bars:
         task = bars.add_task("", total=rounds * len(ENGINES))

@@ -17,6 +17,8 @@ from vla_embeddings.samples import make_instructions, make_scenes
 
 DATA = Path(os.environ.get("BENCHMARK_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
 """Real inputs, where that folder is there."""
+INSTRUCTIONS, IMAGES, PAIRS = "instructions.jsonl.gz", "images/robot", "sts/stsb-en-dev.csv"
+"""What the suites take of it."""
 SIZE = (640, 480)
 JPEG_QUALITY = 90
 DRAWN_SCENES = 24
@@ -43,7 +45,7 @@ def load_inputs(size: Size, data: Path = DATA) -> Inputs:
         size.throughput_turns * size.instructions, size.neighbour_texts, MIN_INSTRUCTIONS
     )
     jpegs = max(size.throughput_turns * size.images, size.latency_turns)
-    if data.is_dir():
+    if at_hand(data):
         return Inputs(
             real_instructions(data, instructions),
             list(_jpegs(_real_images(data), jpegs)),
@@ -59,27 +61,32 @@ def load_inputs(size: Size, data: Path = DATA) -> Inputs:
     )
 
 
+def at_hand(data: Path) -> bool:
+    """Whether a folder has the real inputs: another of that name may lie beside the clone."""
+    return all((data / part).exists() for part in (INSTRUCTIONS, IMAGES, PAIRS))
+
+
 def load_instructions(count: int, data: Path = DATA) -> tuple[list[str], str]:
     """So many different instructions, and where they are from: `real` or `generated`."""
-    if data.is_dir():
+    if at_hand(data):
         return real_instructions(data, count), "real"
     return make_instructions(count), "generated"
 
 
 def real_instructions(data: Path, count: int) -> list[str]:
     """`count` of the data folder's, the same ones for the same count."""
-    with gzip.open(data / "instructions.jsonl.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(data / INSTRUCTIONS, "rt", encoding="utf-8") as file:
         texts = [str(json.loads(line)["text"]) for line in file]
     return random.Random(0).sample(texts, count)
 
 
 def _real_images(data: Path) -> list[Image.Image]:
-    paths = sorted(path for path in (data / "images" / "robot").rglob("*") if path.is_file())
+    paths = sorted(path for path in (data / IMAGES).rglob("*") if path.is_file())
     return [Image.open(path).convert("RGB") for path in paths]
 
 
 def _real_pairs(data: Path) -> list[tuple[str, str, float]]:
-    with (data / "sts" / "stsb-en-dev.csv").open(encoding="utf-8", newline="") as file:
+    with (data / PAIRS).open(encoding="utf-8", newline="") as file:
         return [(first, second, float(score)) for first, second, score in csv.reader(file)]
 
 
