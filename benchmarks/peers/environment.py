@@ -53,7 +53,10 @@ def make_environment(group: Group) -> PeerEnvironment:
     wanted = "\n".join([f"Python {sys.version}", *requirements, constraints])
     if marker.is_file() and marker.read_text() == wanted:
         return PeerEnvironment(python, None)
-    venv.create(folder, clear=True, with_pip=True)
+    try:
+        venv.create(folder, clear=True, with_pip=True)
+    except subprocess.CalledProcessError as error:  # a Python without ensurepip, as Debian has it
+        return PeerEnvironment(python, f"cannot be installed: {error}")
     given = [*requirements, *(["-c", str(CONSTRAINTS)] if constrained else [])]
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(install + given, capture_output=True, text=True, check=False)

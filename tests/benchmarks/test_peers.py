@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CalledProcessError
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ from benchmarks.peers.environment import (
     Group,
     PeerEnvironment,
     PeerFailed,
+    make_environment,
     requirements_of,
 )
 from benchmarks.peers.peer import compete
@@ -37,6 +39,19 @@ def test_peers_that_cannot_be_installed_are_named_with_the_reason(bench: Bench) 
         assert peers == []
     assert Absence("fastembed (text)", "cannot be installed: no network") in absences
     assert len(absences) == 7
+
+
+def test_a_python_that_makes_no_environment_with_pip_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Debian's is without python3-venv."""
+
+    def fail(*_: object, **settings: object) -> None:
+        raise CalledProcessError(1, ["python", "-m", "ensurepip"])
+
+    monkeypatch.setattr("benchmarks.peers.environment.ARTIFACTS", tmp_path)
+    monkeypatch.setattr("benchmarks.peers.environment.venv.create", fail)
+    assert "ensurepip" in (make_environment("encoders").failure or "")
 
 
 def test_peers_whose_files_another_pytorch_does_not_export_are_named_with_the_reason(
