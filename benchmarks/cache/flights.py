@@ -37,7 +37,7 @@ async def shared_computations(url: str, vectors: Vectors) -> Findings:
     flight = SingleFlight[NDArray[np.float32]]()
 
     async with EmbeddingCache(url, ttl=TTL) as cache:
-        await cache.clear_pattern("*")
+        await cache.clear_pattern(key)
 
         async def compute() -> NDArray[np.float32]:
             nonlocal computations
