@@ -14,7 +14,7 @@ from benchmarks.devices import USUAL
 from benchmarks.gpu import pack, run
 from benchmarks.gpu.closure import closure
 from benchmarks.gpu.pack import THERE, copy_models, pinned, requirements
-from benchmarks.gpu.parts import join, split
+from benchmarks.gpu.parts import CONTENTS, join, split
 from benchmarks.gpu.run import REPOSITORY, unpack
 from benchmarks.models import models_for, take
 from tests.models.artifacts import MANIFEST_OF_NOTHING
@@ -59,7 +59,7 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("part_bytes", [100, 1000, 10**6])
+@pytest.mark.parametrize("part_bytes", [2, 100, 1000, 10**6])
 def test_a_file_in_parts_comes_out_as_it_was(tmp_path: Path, part_bytes: int) -> None:
     content = os.urandom(2500)
     source = tmp_path / "source"
@@ -69,26 +69,34 @@ def test_a_file_in_parts_comes_out_as_it_was(tmp_path: Path, part_bytes: int) ->
     split(source, part_bytes)
     join(source, tmp_path / "joined")
 
-    assert max(file.stat().st_size for file in files(source)) <= max(part_bytes, 64)
+    assert max(file.stat().st_size for file in (source / "below").iterdir()) <= part_bytes
     assert files(tmp_path / "joined") == [tmp_path / "joined" / "below" / "large.whl"]
     assert (tmp_path / "joined" / "below" / "large.whl").read_bytes() == content
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
-def test_a_part_that_was_lost_or_cut_on_the_way_is_noticed(
-    carried: Path, tmp_path: Path, damage: str
+@pytest.mark.parametrize("part_bytes", [300, 10**6])
+def test_a_file_or_part_that_was_lost_or_cut_on_the_way_is_noticed(
+    carried: Path, tmp_path: Path, damage: str, part_bytes: int
 ) -> None:
-    split(carried, 300)
-    part = sorted(carried.rglob("*.part*"))[1]
+    split(carried, part_bytes)
+    part = sorted((carried / "wheels").iterdir())[0]
     if damage == "missing":
         part.unlink()
     else:
         part.write_bytes(part.read_bytes()[:-1] if damage == "cut" else b"")
 
-    with pytest.raises(ValueError, match=r"carried-1\.0-py3-none-any\.whl: .*Copy them again"):
+    with pytest.raises(ValueError, match=r"carried-1\.0-py3-none-any\.whl in .*Copy it again"):
         join(carried, tmp_path / "joined")
 
     assert files(tmp_path / "joined") == []
+
+
+def test_what_tells_that_all_is_there_must_be_there_too(carried: Path, tmp_path: Path) -> None:
+    split(carried, 300)
+    (carried / CONTENTS).unlink()
+    with pytest.raises(ValueError, match=r"has no contents\.sha256.*copy all of it"):
+        join(carried, tmp_path / "joined")
 
 
 def test_what_was_carried_is_installed_without_a_network(
@@ -166,9 +174,10 @@ def test_models_and_inputs_are_packed_beside_the_wheels_in_parts_as_large_as_ask
 
     pack.main()
 
-    assert {path.name for path in (tmp_path / "to").iterdir()} == {"wheels", "models", "data"}
+    names = {path.name for path in (tmp_path / "to").iterdir()}
+    assert names == {"wheels", "models", "data", CONTENTS}
     packed = sorted((tmp_path / "to" / "models" / "all-MiniLM-L6-v2" / "fp32").iterdir())
-    parts = ["model.onnx.part000", "model.onnx.part001", "model.onnx.sha256"]
+    parts = ["model.onnx.part00000", "model.onnx.part00001"]
     assert [path.name for path in packed] == ["manifest.json", *parts]
     assert max(path.stat().st_size for path in packed) == 1 << 20
 
@@ -219,6 +228,7 @@ def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
     carried: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_models(ArtifactStore(models), carried / "models", "cuda")
+    split(carried)
     commands, environments = [], []
 
     def note(command: list[str], *, env: dict[str, str], **_: object) -> object:
