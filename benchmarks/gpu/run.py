@@ -5,9 +5,12 @@ Needs Python and pip to begin with; README.md tells the rest.
 
 import argparse
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -40,8 +43,14 @@ def main() -> None:
     arguments, others = parser.parse_known_args()
     sites, places = [REPOSITORY], dict[str, str]()
     if arguments.carried:
-        places = unpack(arguments.carried, arguments.site)
-        sites.insert(0, arguments.site)
+        site = arguments.site.resolve()  # the suites run in the clone, wherever this one does
+        try:
+            places = unpack(arguments.carried, site)
+        except (OSError, ValueError) as error:
+            sys.exit(f"error: {error}")
+        sites.insert(0, site)
+    elif find_spec("typer") is None:
+        parser.error("this Python has not what the suites need: give --carried FOLDER, each time")
     device = ["--device", arguments.device]
     here = ["--peers-here", *(["--models-here"] if MODELS_DIR in places else [])]
     environment = {**_environment(sites), **places}
@@ -59,9 +68,15 @@ def unpack(carried: Path, site: Path) -> dict[str, str]:
     """Install the wheels, put all else beside them, and return the variables that tell where.
 
     Raises:
-        ValueError: a part is missing or damaged; the message names the file.
+        ValueError: what was carried is incomplete or damaged, or not for this Python; the message
+            has the cure.
+        OSError: a folder cannot be read or written.
     """
     unpacked = site.with_name(f"{site.name}-carried")
+    if unpacked.exists():
+        if unpacked.samefile(carried):
+            raise ValueError(f"{carried} is what was unpacked. Name the folder that was carried.")
+        shutil.rmtree(unpacked)  # another pack's wheels cannot be installed beside these
     join(carried, unpacked)
     install(unpacked / WHEELS, site)
     folders = {MODELS_DIR: MODELS, DATA_DIR: DATA}
@@ -74,14 +89,25 @@ def unpack(carried: Path, site: Path) -> dict[str, str]:
 
 def install(wheels: Path, site: Path) -> None:
     """Install every wheel of a folder into another folder, without a network."""
-    subprocess.run(
+    found = sorted(wheels.glob("*.whl"))
+    for wheel in found:  # of other versions, which pip leaves where it is given a target
+        for information in site.glob(f"{wheel.name.partition('-')[0]}-*.dist-info"):
+            shutil.rmtree(information)
+    done = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
             *("--no-index", "--no-deps", "--upgrade", f"--target={site}"),
-            *map(str, sorted(wheels.glob("*.whl"))),
+            *map(str, found),
         ],
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise ValueError(
+            f"the wheels in {wheels} could not be installed into {site}: pip says above why. "
+            f"This is Python {version} on {platform.machine()}: for Linux on x86-64, "
+            f"benchmarks.gpu.pack --python {version} packs what it can install."
+        )
 
 
 def _environment(sites: list[Path]) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,19 @@ from vla_embeddings.models.store import GRAPH, MANIFEST, record_files
 @pytest.fixture
 def carried(tmp_path: Path) -> Path:
     """A folder to carry with one wheel, which has a module."""
-    folder = tmp_path / "carried" / "wheels"
+    write_wheel(tmp_path / "carried" / "wheels", "1.0")
+    return tmp_path / "carried"
+
+
+def write_wheel(folder: Path, version: str, tag: str = "py3-none-any") -> None:
+    """One of a package that is called `carried`."""
     folder.mkdir(parents=True)
-    with zipfile.ZipFile(folder / "carried-1.0-py3-none-any.whl", "w") as wheel:
+    with zipfile.ZipFile(folder / f"carried-{version}-{tag}.whl", "w") as wheel:
         wheel.writestr("carried.py", "NUMBERS = '" + "0123456789" * 500 + "'\n")
-        wheel.writestr("carried-1.0.dist-info/METADATA", "Name: carried\nVersion: 1.0\n")
-        wheel.writestr("carried-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        wheel.writestr("carried-1.0.dist-info/RECORD", "")
-    return folder.parent
+        info = f"carried-{version}.dist-info"
+        wheel.writestr(f"{info}/METADATA", f"Name: carried\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
+        wheel.writestr(f"{info}/RECORD", "")
 
 
 @pytest.fixture
@@ -109,6 +115,61 @@ def test_what_was_carried_is_installed_without_a_network(
 
     assert (tmp_path / "site" / "carried.py").is_file()
     assert places == {}
+
+
+def test_a_newer_pack_takes_the_place_of_the_older_one(carried: Path, tmp_path: Path) -> None:
+    (carried / "data").mkdir()
+    (carried / "data" / "older").touch()
+    write_wheel(tmp_path / "newer" / "wheels", "2.0")
+    split(carried)
+    split(tmp_path / "newer")
+
+    for each in (carried, tmp_path / "newer"):
+        unpack(each, tmp_path / "site")
+
+    [found] = distributions(path=[str(tmp_path / "site")])
+    assert found.version == "2.0"
+    assert not (tmp_path / "site-carried" / "data").exists()
+
+
+def run_with(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", *map(str, arguments)])
+    run.main()
+
+
+def test_what_cannot_be_unpacked_or_installed_is_an_error_with_the_cure(
+    carried: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_wheel(tmp_path / "other" / "wheels", "1.0", tag="cp27-cp27m-win32")
+    split(tmp_path / "other")
+    here = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+
+    with pytest.raises(SystemExit, match=r"^error: .* has no contents\.sha256"):
+        run_with(monkeypatch, "--carried", carried, "--site", tmp_path / "site")
+    with pytest.raises(SystemExit, match=f"^error: .*This is {here} on .*gpu.pack --python"):
+        run_with(monkeypatch, "--carried", tmp_path / "other", "--site", tmp_path / "site")
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"^error: .*Not a directory"):
+        run_with(monkeypatch, "--carried", tmp_path / "other", "--site", tmp_path / "file" / "x")
+
+
+def test_what_was_unpacked_is_not_taken_for_what_was_carried(
+    carried: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split(carried)
+    unpack(carried, tmp_path / "site")
+    with pytest.raises(SystemExit, match=r"^error: .*Name the folder that was carried"):
+        run_with(monkeypatch, "--carried", tmp_path / "site-carried", "--site", tmp_path / "site")
+    assert files(tmp_path / "site-carried")
+
+
+def test_without_packages_the_script_asks_for_what_was_carried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        run_with(monkeypatch)
+    assert "give --carried FOLDER" in capsys.readouterr().err
 
 
 def test_models_and_inputs_that_were_carried_are_those_that_are_measured(
@@ -244,11 +305,9 @@ def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
     tensorrts.mkdir(parents=True)
     monkeypatch.syspath_prepend(tmp_path / "there")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/its/own")
-    monkeypatch.setattr(
-        sys, "argv", ["run.py", "--carried", str(carried), "--site", str(site), "latency"]
-    )
+    monkeypatch.chdir(tmp_path)
 
-    run.main()
+    run_with(monkeypatch, "--carried", carried, "--site", "site", "latency")
 
     assert commands == [
         ["benchmarks", "--device", "cuda", "--peers-here", "--models-here", "latency"],
