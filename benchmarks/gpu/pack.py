@@ -4,6 +4,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from benchmarks.gpu.parts import PART_BYTES, split
 from benchmarks.machine import REPOSITORY
 from benchmarks.models import models_for
 from benchmarks.peers.encoders import ENCODERS
-from benchmarks.peers.environment import make_environment
+from benchmarks.peers.environment import PeerFailed, make_environment
 from vla_embeddings.config import Device
 from vla_embeddings.errors import EmbeddingError
 from vla_embeddings.models import ArtifactStore
@@ -51,23 +52,33 @@ def main() -> None:
     parser.add_argument("--tensorrt", action="store_true", help="TensorRT 10 too: gigabytes")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         parser.error(f"{folder} is not empty: what lay there would be carried, too. Name another.")
+    if arguments.part_mb < 1:
+        parser.error(f"--part-mb: expected 1 or more, got {arguments.part_mb}")
     try:
-        if arguments.models:
-            device: Device = "tensorrt" if arguments.tensorrt else "cuda"
-            copy_models(ArtifactStore(arguments.models), folder / MODELS, device)
-        if arguments.data:
-            shutil.copytree(arguments.data, folder / DATA)
-    except (EmbeddingError, OSError) as error:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
+            whole = Path(draft) / folder.name
+            _gather(whole, arguments)
+            split(whole, arguments.part_mb << 20)
+            whole.rename(folder)
+    except (EmbeddingError, PeerFailed, LookupError, OSError) as error:
         sys.exit(f"error: {error}")
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    print(f"{folder}: {sum(sizes) / 1e6:.0f} MB in {len(sizes)} files")
+
+
+def _gather(folder: Path, arguments: argparse.Namespace) -> None:
+    if arguments.models:
+        device: Device = "tensorrt" if arguments.tensorrt else "cuda"
+        copy_models(ArtifactStore(arguments.models), folder / MODELS, device)
+    if arguments.data:
+        shutil.copytree(arguments.data, folder / DATA)
     wheels = [*pinned(needed(arguments.python, arguments.there))]
     if arguments.tensorrt:
         wheels.append(TENSORRT)
     download(wheels, folder / WHEELS, arguments.python)
-    split(folder, arguments.part_mb << 20)
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    print(f"{folder}: {sum(sizes) / 1e6:.0f} MB in {len(sizes)} files")
 
 
 def copy_models(store: ArtifactStore, folder: Path, device: Device) -> None:
@@ -110,16 +121,25 @@ def pinned(versions: Mapping[str, str]) -> Iterator[str]:
 
 
 def download(wheels: list[str], folder: Path, python: str) -> None:
-    """Fetch wheels for Linux on x86-64, and nothing that they depend on."""
+    """Fetch wheels for Linux on x86-64, and nothing that they depend on.
+
+    Raises:
+        LookupError: pip could not; it has said why.
+    """
     platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in (28, 27, 17)]
-    subprocess.run(
+    done = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check"),
             *("--no-deps", "--only-binary=:all:", f"--python-version={python}"),
             *(*platforms, "--platform=manylinux2014_x86_64", f"--dest={folder}", *wheels),
         ],
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        raise LookupError(
+            f"pip could not fetch the wheels for Python {python} on Linux on x86-64: it says "
+            "above why. Nothing was packed."
+        )
 
 
 if __name__ == "__main__":

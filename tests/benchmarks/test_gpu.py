@@ -243,13 +243,40 @@ def test_models_and_inputs_are_packed_beside_the_wheels_in_parts_as_large_as_ask
     assert max(path.stat().st_size for path in packed) == 1 << 20
 
 
-def test_nothing_is_packed_into_a_folder_that_has_other_files(
-    carried: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["carried"], "is not empty"),
+        (["carried/wheels/carried-1.0-py3-none-any.whl"], "is not empty"),
+        (["new", "--part-mb", "0"], "--part-mb: expected 1 or more, got 0"),
+    ],
+)
+def test_nothing_is_packed_into_what_is_there_or_in_parts_of_nothing(
+    carried: Path,
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["pack", str(carried)])
+    monkeypatch.chdir(carried.parent)
+    monkeypatch.setattr(sys, "argv", ["pack", *arguments])
     with pytest.raises(SystemExit):
         pack.main()
-    assert "is not empty" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
+
+
+def test_what_cannot_be_packed_as_a_whole_leaves_nothing_and_may_be_tried_again(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setattr(pack, "needed", lambda *_: {"carried-of-nowhere": "1.0"})
+    argv = ["pack", str(tmp_path / "to"), "--models", str(models)]
+    monkeypatch.setattr(sys, "argv", argv)
+    for _ in range(2):
+        with pytest.raises(SystemExit, match=r"^error: pip could not .* Python 3\.12 .*above why"):
+            pack.main()
+        assert {path.name for path in tmp_path.iterdir()} == {"models"}
 
 
 def test_all_that_the_library_needs_is_carried_in_the_versions_tested_here() -> None:
