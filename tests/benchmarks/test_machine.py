@@ -1,11 +1,12 @@
 """What a result says of where it came from."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from benchmarks.machine import commit_of
+from benchmarks.machine import REPOSITORY, commit_of
 
 
 def _commit(folder: Path) -> str:
@@ -22,6 +23,14 @@ def test_a_run_that_writes_its_results_is_still_of_its_commit(tmp_path: Path) ->
     (tmp_path / "benchmarks" / "results" / "latency.json").write_text("{}")
     (tmp_path / "README.md").write_text("new figures")
     assert len(commit) >= 7
+    assert commit_of(tmp_path) == commit
+
+
+def test_what_was_carried_into_the_clone_of_a_gpu_machine_is_no_change(tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / ".gitignore", tmp_path)
+    commit = _commit(tmp_path)
+    (tmp_path / "carried" / "wheels").mkdir(parents=True)
+    (tmp_path / "carried" / "contents.sha256").write_text("")
     assert commit_of(tmp_path) == commit
 
 
