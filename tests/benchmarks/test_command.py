@@ -45,6 +45,16 @@ def test_a_quick_run_is_printed_and_written_where_it_is_asked_for_and_not_kept(
     assert {path: path.read_bytes() for path in KEPT.iterdir()} == kept
 
 
+def test_a_suite_whose_packages_are_missing_is_named_and_the_others_are_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.micro.suite.find_spec", lambda name: None)
+    done = CliRunner().invoke(app, ["--quick", "startup", "micro", "--peers-here"])
+    assert done.exit_code == 0, done.output
+    assert "first vector in a new process" in done.stdout
+    assert "timed by pytest-benchmark, which is not installed" in done.stdout
+
+
 def test_models_are_not_exported_where_they_are_to_be_taken_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
