@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY))  # it runs as a file, before anything is installed
 
 from benchmarks.gpu.carried import DATA, MODELS, WHEELS  # noqa: E402  # needs the line above
-from benchmarks.gpu.parts import join  # noqa: E402  # likewise
+from benchmarks.gpu.parts import CONTENTS, join  # noqa: E402  # likewise
 
 MODELS_DIR, DATA_DIR = "EMBEDDING_MODELS_DIR", "BENCHMARK_DATA_DIR"
 
@@ -46,8 +46,10 @@ def main() -> None:
         site = arguments.site.resolve()  # the suites run in the clone, wherever this one does
         try:
             places = unpack(arguments.carried, site)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             sys.exit(f"error: {error}")
+        except OSError as error:
+            sys.exit(f"error: {error}. Unpacking goes to {site}; --site names another place.")
         sites.insert(0, site)
     elif find_spec("typer") is None:
         parser.error("this Python has not what the suites need: give --carried FOLDER, each time")
@@ -78,6 +80,8 @@ def unpack(carried: Path, site: Path) -> dict[str, str]:
             raise ValueError(f"{carried} is what was unpacked. Name the folder that was carried.")
         shutil.rmtree(unpacked)  # another pack's wheels cannot be installed beside these
     join(carried, unpacked)
+    _clear(site)
+    shutil.copy(carried / CONTENTS, site)
     install(unpacked / WHEELS, site)
     folders = {MODELS_DIR: MODELS, DATA_DIR: DATA}
     return {
@@ -87,12 +91,20 @@ def unpack(carried: Path, site: Path) -> dict[str, str]:
     }
 
 
+def _clear(site: Path) -> None:
+    """Make an empty folder of what an older pack was installed into: pip would leave its rest."""
+    if site.exists() and any(site.iterdir()):
+        if not (site / CONTENTS).is_file():
+            raise ValueError(
+                f"{site} has other files. Remove it, or name a folder of its own with --site."
+            )
+        shutil.rmtree(site)
+    site.mkdir(parents=True, exist_ok=True)
+
+
 def install(wheels: Path, site: Path) -> None:
     """Install every wheel of a folder into another folder, without a network."""
     found = sorted(wheels.glob("*.whl"))
-    for wheel in found:  # of other versions, which pip leaves where it is given a target
-        for information in site.glob(f"{wheel.name.partition('-')[0]}-*.dist-info"):
-            shutil.rmtree(information)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),

@@ -32,13 +32,15 @@ def carried(tmp_path: Path) -> Path:
     return tmp_path / "carried"
 
 
-def write_wheel(folder: Path, version: str, tag: str = "py3-none-any") -> None:
-    """One of a package that is called `carried`."""
-    folder.mkdir(parents=True)
-    with zipfile.ZipFile(folder / f"carried-{version}-{tag}.whl", "w") as wheel:
-        wheel.writestr("carried.py", "NUMBERS = '" + "0123456789" * 500 + "'\n")
-        info = f"carried-{version}.dist-info"
-        wheel.writestr(f"{info}/METADATA", f"Name: carried\nVersion: {version}\n")
+def write_wheel(
+    folder: Path, version: str, *, package: str = "carried", tag: str = "py3-none-any"
+) -> None:
+    """One of a package with a module."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / f"{package}-{version}-{tag}.whl", "w") as wheel:
+        wheel.writestr(f"{package}.py", "NUMBERS = '" + "0123456789" * 500 + "'\n")
+        info = f"{package}-{version}.dist-info"
+        wheel.writestr(f"{info}/METADATA", f"Name: {package}\nVersion: {version}\n")
         wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
         wheel.writestr(f"{info}/RECORD", "")
 
@@ -121,6 +123,7 @@ def test_a_newer_pack_takes_the_place_of_the_older_one(carried: Path, tmp_path: 
     (carried / "data").mkdir()
     (carried / "data" / "older").touch()
     write_wheel(tmp_path / "newer" / "wheels", "2.0")
+    write_wheel(carried / "wheels", "1.0", package="left_out_now")
     split(carried)
     split(tmp_path / "newer")
 
@@ -149,8 +152,17 @@ def test_what_cannot_be_unpacked_or_installed_is_an_error_with_the_cure(
     with pytest.raises(SystemExit, match=f"^error: .*This is {here} on .*gpu.pack --python"):
         run_with(monkeypatch, "--carried", tmp_path / "other", "--site", tmp_path / "site")
     (tmp_path / "file").touch()
-    with pytest.raises(SystemExit, match=r"^error: .*Not a directory"):
+    with pytest.raises(SystemExit, match=r"^error: .*Not a directory.*--site names another"):
         run_with(monkeypatch, "--carried", tmp_path / "other", "--site", tmp_path / "file" / "x")
+
+
+def test_nothing_is_installed_beside_other_files(carried: Path, tmp_path: Path) -> None:
+    split(carried)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "mine").touch()
+    with pytest.raises(ValueError, match=r"has other files.*--site"):
+        unpack(carried, tmp_path / "site")
+    assert files(tmp_path / "site") == [tmp_path / "site" / "mine"]
 
 
 def test_what_was_unpacked_is_not_taken_for_what_was_carried(
@@ -324,12 +336,11 @@ def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
         environments.append(env)
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(run, "install", lambda *_: None)
+    monkeypatch.setattr(run, "install", lambda wheels, site: (site / "tensorrt_libs").mkdir())
     monkeypatch.setattr(subprocess, "run", note)
     site = tmp_path / "site"
     pytorchs, tensorrts = tmp_path / "there" / "nvidia" / "cu13" / "lib", site / "tensorrt_libs"
     pytorchs.mkdir(parents=True)
-    tensorrts.mkdir(parents=True)
     monkeypatch.syspath_prepend(tmp_path / "there")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/its/own")
     monkeypatch.chdir(tmp_path)
