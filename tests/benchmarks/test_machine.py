@@ -44,6 +44,16 @@ def test_code_that_was_changed_or_added_since_the_commit_shows(tmp_path: Path) -
     assert commit_of(tmp_path) == f"{commit}+"
 
 
+def test_a_clone_that_belongs_to_another_user_has_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was copied to a GPU machine, or is looked at from inside a container."""
+    (tmp_path / "code.py").write_text("1")
+    commit = _commit(tmp_path)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert commit_of(tmp_path) == commit
+
+
 def test_outside_a_repository_the_commit_is_unknown(tmp_path: Path) -> None:
     assert commit_of(tmp_path) == "unknown"
 
