@@ -57,12 +57,13 @@ def main() -> None:
     if arguments.part_mb < 1:
         parser.error(f"--part-mb: expected 1 or more, got {arguments.part_mb}")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
-            whole = Path(draft) / folder.name
-            _gather(whole, arguments)
-            split(whole, arguments.part_mb << 20)
-            whole.rename(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            draft = Path(name)
+            _gather(draft, arguments)
+            split(draft, arguments.part_mb << 20)
+            for path in draft.iterdir():
+                path.rename(folder / path.name)
     except (EmbeddingError, PeerFailed, LookupError, OSError) as error:
         sys.exit(f"error: {error}")
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]

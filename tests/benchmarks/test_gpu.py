@@ -288,7 +288,7 @@ def test_what_cannot_be_packed_as_a_whole_leaves_nothing_and_may_be_tried_again(
     for _ in range(2):
         with pytest.raises(SystemExit, match=r"^error: pip could not .* Python 3\.12 .*above why"):
             pack.main()
-        assert {path.name for path in tmp_path.iterdir()} == {"models"}
+        assert not [*(tmp_path / "to").iterdir()]
 
 
 def test_all_that_the_library_needs_is_carried_in_the_versions_tested_here() -> None:
