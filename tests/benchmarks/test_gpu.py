@@ -324,8 +324,9 @@ def test_a_package_that_is_not_here_is_named() -> None:
         closure(["fastembed-of-nowhere"], sys.path, python="3.12", there=[])
 
 
-def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
-    carried: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_script_runs_the_suites_and_then_shows_what_ran_where_also_if_one_failed(
+    carried: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     copy_models(ArtifactStore(models), carried / "models", "cuda")
     split(carried)
@@ -334,7 +335,7 @@ def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
     def note(command: list[str], *, env: dict[str, str], **_: object) -> object:
         commands.append(command[2:])
         environments.append(env)
-        return subprocess.CompletedProcess(command, 0)
+        return subprocess.CompletedProcess(command, status if len(commands) == 1 else 0)
 
     monkeypatch.setattr(run, "install", lambda wheels, site: (site / "tensorrt_libs").mkdir())
     monkeypatch.setattr(subprocess, "run", note)
@@ -345,8 +346,10 @@ def test_the_script_runs_the_suites_and_then_shows_what_ran_where(
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/its/own")
     monkeypatch.chdir(tmp_path)
 
-    run_with(monkeypatch, "--carried", carried, "--site", "site", "latency")
+    with pytest.raises(SystemExit) as end:
+        run_with(monkeypatch, "--carried", carried, "--site", "site", "latency")
 
+    assert end.value.code == status
     assert commands == [
         ["benchmarks", "--device", "cuda", "--peers-here", "--models-here", "latency"],
         ["vla_embeddings", "providers", "--device", "cuda"],
