@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -35,12 +35,16 @@ class Grid:
     """Whether a narrow page is to show each row as a block, whose cells name their columns."""
 
     def for_terminal(self) -> Group:
-        """A table for each section, with the verdicts in colour."""
-        tables = [self._table(heading, rows) for heading, rows in self.sections.items()]
-        return Group(Text(f"\n{self.title}", style="bold"), *tables)
+        """A table for each section under its heading, with the verdicts in colour."""
+        shown: list[RenderableType] = [Text(f"\n{self.title}", style="bold")]
+        for heading, rows in self.sections.items():
+            if heading:  # not the table's own title, which is wrapped at the table's width
+                shown.append(Text(heading, style="italic"))
+            shown.append(self._table(rows))
+        return Group(*shown)
 
-    def _table(self, heading: str, rows: Sequence[Sequence[str]]) -> Table:
-        table = Table(title=escape(heading) or None, title_justify="left")
+    def _table(self, rows: Sequence[Sequence[str]]) -> Table:
+        table = Table()
         for number, name in enumerate(self.columns):
             word = number < self.words
             table.add_column(

@@ -185,6 +185,15 @@ def test_a_contenders_name_in_brackets_is_no_markup_on_the_terminal() -> None:
     assert "[/1]" in shown.get()
 
 
+def test_a_heading_is_whole_on_the_terminal_also_above_a_narrow_table() -> None:
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(
+            Grid("", ("x", "ms"), {"tokenize one instruction": [["ours", "1"]]}).for_terminal()
+        )
+    assert "tokenize one instruction\n" in shown.get()
+
+
 def test_a_peers_reason_is_read_whole_in_markdown_also_where_it_looks_like_html() -> None:
     absence = Absence("peer", "no <class 'int'>")
     assert "| peer | no &lt;class 'int'&gt; |" in markdown(
