@@ -35,14 +35,15 @@ CALLS = 4
 SIDES = ((224, 224), (320, 240), (640, 480), (1280, 720), (1920, 1080))
 CAMERA = (640, 480)
 STAGES = ("decode", "resize", "graph", "python")
-DIFFERENCES = ("resize", "python")
 SPANS = {
     "decode": (pixels, "decode"),
     "preprocess": (service, "preprocess"),
     "graph": (Session, "run"),
 }
 GRADED = ("graph", "in all")
-"""Those that differ by precision, and show what its vectors are worth."""
+"""Those that differ by precision, and show what its vectors are worth. They alone are compared
+with another run: the others are differences, or decoding, for which one process takes half as long
+again as the next (docs/adr/0012). The single functions are timed in several."""
 
 Cost = Mapping[str, float]
 """Milliseconds of each stage."""
@@ -168,9 +169,8 @@ def _median(costs: Sequence[Cost]) -> Cost:
 def _rows(source: Source, name: str, costs: Sequence[Cost]) -> Iterator[tuple[str, Row]]:
     """Each stage with its row."""
     taken = {stage: [cost[stage] for cost in costs] for stage in (*STAGES, "in all")}
-    taken["decode and resize"] = [cost["decode"] + cost["resize"] for cost in costs]
     for stage, ms in taken.items():
-        derived = stage in DIFFERENCES
+        derived = stage not in GRADED
         turns = [] if derived else ms
         work, subject = f"cost of a {source.name}", f"{name}, {stage}"
         yield stage, Row(work, subject, quartiles(ms), "ms", turns=turns, derived=derived)

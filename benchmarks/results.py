@@ -66,8 +66,8 @@ class Row:
     """The median of each turn, in `unit`, for comparing with another run; of a share of requests
     1 or 0 for each of them."""
     derived: bool = False
-    """Whether it is a difference of two other rows, which are compared in its place, or of so few
-    moments that no two runs share it."""
+    """Whether it is not to be compared with another run: a difference of two other rows, or what
+    no two runs share, such as few moments or one process."""
 
     @property
     def whose(self) -> Role:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.results import Row
 from tests.benchmarks.simulated import (
+    TURNS,
     judgements,
     result_of,
+    row_of,
     save,
     several,
     simulated_run,
@@ -22,6 +25,30 @@ def test_a_run_beside_other_work_is_not_called_slower(tmp_path: Path) -> None:
     alone = several(tmp_path / "alone", (threaded(1, alone=True), 0.02))
     beside = several(tmp_path / "beside", (threaded(2, alone=False), 0.45))
     assert judgements(alone, beside) == judgements(beside, alone) == ["same"]
+
+
+def beside_neighbours(rows: list[Row]) -> list[Row]:
+    """All but the luckiest turn took a third longer."""
+
+    def slower(row: Row) -> Row:
+        best = min(row.turns)
+        return replace(row, turns=[best, *[1.33 * turn for turn in row.turns if turn > best]])
+
+    return list(map(slower, rows))
+
+
+def test_a_run_beside_neighbours_on_the_host_is_not_called_slower(tmp_path: Path) -> None:
+    """This machine sees them in the other contenders alone, also for a work that has none."""
+    alone = row_of("one graph", "ours fp32", [10.0 + 0.01 * turn for turn in range(TURNS)])
+    old = save([*simulated_run(1), alone], tmp_path / "old")
+    new = save(beside_neighbours([*simulated_run(2), alone]), tmp_path / "new")
+    assert judgements(old, new) == judgements(new, old) == ["same"] * 3
+
+
+def test_beside_neighbours_what_became_twice_as_slow_is_called_so(tmp_path: Path) -> None:
+    old = save(simulated_run(1), tmp_path / "old")
+    new = save(beside_neighbours(simulated_run(2, ours=2.0)), tmp_path / "new")
+    assert judgements(old, new) == ["worse", "worse"]
 
 
 def test_of_several_runs_the_quiet_ones_are_compared_and_a_slower_function_flagged(

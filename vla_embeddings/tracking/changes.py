@@ -74,10 +74,10 @@ def compare(old: Run, new: Run) -> list[Change]:
 def _changes(suite: str, new: Figure, old: Figure, drift: Drift) -> Iterator[Change]:
     row = new.row
     if new.is_time:
-        noise = drift.noise + crowding(max(old.others, new.others))
-        yield _of_cost(suite, new, old, Drift(drift.slower, noise))
+        beside = max(drift.neighbours, crowding(max(old.others, new.others)))
+        yield _of_cost(suite, new, old, drift.slower, drift.noise + beside)
     elif row.unit == "MB":
-        yield _of_cost(suite, new, old, Drift(0.0, LEAST))
+        yield _of_cost(suite, new, old, 0.0, LEAST)
     elif new.tries and old.tries:
         yield _of_share(suite, new, old)
     else:
@@ -88,11 +88,12 @@ def _changes(suite: str, new: Figure, old: Figure, drift: Drift) -> Iterator[Cha
             yield _of_quality(suite, row, f"{row.work}, {name}", known[name], value)
 
 
-def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
+def _of_cost(suite: str, new: Figure, old: Figure, slower: float, apart: float) -> Change:
+    """On a machine that is so much slower, where the same code may lie so far apart."""
     row, sign = new.row, -1 if new.row.unit == "/s" else 1
-    move = move_of(new.costs, old.costs, drift.slower)
+    move = move_of(new.costs, old.costs, slower)
     told = not new.is_time or enough(new.costs, old.costs)
-    noise = drift.noise + (move.doubt if told else FEW)
+    noise = apart + (move.doubt if told else FEW)
     judgement: Judgement = "same"
     if abs(move.value) > noise:
         judgement = "worse" if move.value > 0 else "better"
@@ -104,7 +105,7 @@ def _of_cost(suite: str, new: Figure, old: Figure, drift: Drift) -> Change:
         math.exp(sign * old.middle),
         math.exp(sign * new.middle),
         math.exp(sign * move.value),
-        math.exp(drift.slower),
+        math.exp(slower),
         math.expm1(noise),
         judgement,
     )

@@ -8,8 +8,10 @@ import numpy as np
 from vla_embeddings.tracking.noise import costs_of
 from vla_embeddings.tracking.recorded import Result, Row, Run
 
+Suite = tuple[str, str]
+"""Its name and size: what a turn is depends on the size."""
 Work = tuple[str, str, str]
-"""Suite, its size and work: what a turn is depends on the size."""
+"""Likewise, and the work."""
 Key = tuple[str, str, str, str]
 """Likewise, and the subject."""
 
@@ -79,6 +81,6 @@ def _figure(seen: Sequence[tuple[Result, Row]]) -> Figure:
         if row.unit in MEASURED
         for cost in costs_of(row.samples, more_is_better=row.unit == "/s")
     ]
-    tries = [each for _, row in quiet if row.unit not in MEASURED for each in row.turns]
+    tries = [each for _, row in quiet if row.is_counted for each in row.turns]
     others = max(result.others or 0.0 for result, _ in quiet)
     return Figure(len(quiet), quiet[-1][1], costs, tries, others)

@@ -34,7 +34,7 @@ class Row:
     recall: float | None = None
     turns: list[float] = field(default_factory=list)
     derived: bool = False
-    """Whether it is not to be compared: a difference of two others, or of a few moments."""
+    """Whether it is not to be compared: a difference of two others, or what no two runs share."""
     at_most: bool = False
     """Of a figure without a unit: whether less is better, as of a count of faults."""
     role: Literal["ours", "peer", "limit"] | None = None
@@ -44,6 +44,11 @@ class Row:
     def ours(self) -> bool:
         """Whether the library itself was measured; else it was a peer or a limit."""
         return self.subject.startswith("ours") if self.role is None else self.role == "ours"
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is a share of requests, each of which it has as 1 or 0."""
+        return self.unit == "" and set(self.turns) <= {0.0, 1.0}
 
     @property
     def samples(self) -> Sequence[float]:
