@@ -17,7 +17,7 @@ from vla_embeddings import EmbeddingService
 from vla_embeddings.backfill import backfill
 from vla_embeddings.search import Database
 
-ROWS: Mapping[SizeName, int] = {"tiny": 8, "quick": 200, "full": 500, "long": 2000}
+ROWS: Mapping[SizeName, int] = {"tiny": 8, "quick": 100, "full": 500, "long": 2000}
 """Of one turn: its first rows are read, and its last ones written, while nothing is embedded."""
 
 MIN_SHARE = 0.9

@@ -53,7 +53,7 @@ class ConcurrencySize:
 
 SIZES: Mapping[SizeName, ConcurrencySize] = {
     "tiny": ConcurrencySize(1, 8, 1, {"text": 3, "image": 1}),
-    "quick": ConcurrencySize(1, 80, 5, {"text": 25, "image": 5}),
+    "quick": ConcurrencySize(1, 80, 2, {"text": 10, "image": 3}),
     "full": ConcurrencySize(5, 500, 5, {"text": 60, "image": 8}),
     "long": ConcurrencySize(15, 2000, 8, {"text": 500, "image": 50}),
 }

@@ -1,6 +1,7 @@
 """One call at a time: the platform document's table, beside the peers and the limits."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from benchmarks.bench import Bench
 from benchmarks.contest import Limit, Standing, Work, contest
@@ -42,7 +43,7 @@ def _instructions(bench: Bench) -> Findings:
     turns = _turns(size.latency_turns, size.instruction_calls, len(texts))
     limits = _limits(bench, "text", lambda _: minilm_flops([TOKENS]))
     work = Work(ONE_INSTRUCTION, turns, warm_up=FIRST, limits=limits)
-    seldom = _turns(size.latency_turns, -(-size.instruction_calls // 4), len(texts))
+    seldom = _turns(size.latency_turns, size.paced_calls, len(texts))
     paced = Work(PACED_INSTRUCTION, seldom, warm_up=FIRST, pause=PAUSE)
     lengthy = texts_of_tokens(bench)
     parts = {
@@ -50,7 +51,7 @@ def _instructions(bench: Bench) -> Findings:
         for place, length in enumerate(LENGTHS, start=len(texts))
     }
     with contest(bench, "text", [*texts, *lengthy]) as field:
-        standings, seldom_ones = field.hold(work), field.hold(paced)
+        standings, seldom_ones = field.hold(work), field.hold(paced) if size.paced_calls else []
         drawn = curve_work("one instruction, by tokens", parts, size.curve_turns)
         growing = field.hold(drawn) if size.curve_turns else []
     series = curves("latency-tokens", "tokens", parts, growing)
@@ -100,9 +101,9 @@ def _of_tokens(length: int, words: Sequence[str], counts: Sequence[int]) -> str:
 
 def _turns(turns: int, calls: int, inputs: int) -> list[list[slice]]:
     """Each call another input, from the first again after the last."""
-    numbers = [number % inputs for number in range(turns * calls)]
-    parts = [slice(number, number + 1) for number in numbers]
-    return [parts[start : start + calls] for start in range(0, len(parts), calls)]
+    numbers = (number % inputs for number in range(turns * calls))
+    parts = (slice(number, number + 1) for number in numbers)
+    return [list(islice(parts, calls)) for _ in range(turns)]
 
 
 def _findings(

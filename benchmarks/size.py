@@ -16,6 +16,8 @@ class Size:
     name: SizeName
     latency_turns: int
     instruction_calls: int
+    paced_calls: int
+    """Of a turn of instructions at a robot's pace; 0 leaves them out."""
     image_calls: int
     curve_turns: int
     """0 draws none."""
@@ -35,6 +37,7 @@ TINY = Size(
     name="tiny",
     latency_turns=2,
     instruction_calls=2,
+    paced_calls=1,
     image_calls=1,
     curve_turns=1,
     throughput_turns=2,
@@ -53,6 +56,7 @@ QUICK = Size(
     name="quick",
     latency_turns=5,
     instruction_calls=4,
+    paced_calls=0,
     image_calls=1,
     curve_turns=0,
     throughput_turns=5,
@@ -71,6 +75,7 @@ FULL = Size(
     name="full",
     latency_turns=12,
     instruction_calls=20,
+    paced_calls=5,
     image_calls=3,
     curve_turns=2,
     throughput_turns=10,
@@ -89,6 +94,7 @@ LONG = Size(
     name="long",
     latency_turns=20,
     instruction_calls=40,
+    paced_calls=10,
     image_calls=6,
     curve_turns=6,
     throughput_turns=10,

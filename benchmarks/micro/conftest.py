@@ -11,6 +11,11 @@ from vla_embeddings.models import Artifact
 from vla_embeddings.samples import make_instructions
 
 
+def pytest_benchmark_generate_machine_info() -> dict[str, str]:
+    """Nothing: it takes a second to find out, and the suite's result tells the machine."""
+    return {}
+
+
 @pytest.fixture(scope="session")
 def text_model() -> Artifact:
     """The exported instruction model of EMBEDDING_MODELS_DIR."""

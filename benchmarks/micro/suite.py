@@ -47,7 +47,8 @@ def _medians(bench: Bench) -> dict[str, float]:
         file = Path(folder) / "figures.json"
         command = [
             *(sys.executable, "-m", "pytest", str(Path(__file__).parent), "--quiet"),
-            *("-p", "no:cacheprovider", "--benchmark-json", str(file)),
+            *("-p", "no:cacheprovider", "-p", "no:hypothesispytest"),  # slow to import
+            *("--benchmark-json", str(file)),
             f"--benchmark-max-time={SECONDS[bench.size.name]}",
             "--benchmark-warmup=on",
             "--benchmark-warmup-iterations=5",
